@@ -1,0 +1,68 @@
+/**
+ * Bundles the sources into dist/ with esbuild, split along dynamic imports so that a command loads only what it needs,
+ * and writes the JSON Schemas that the package ships. Run by tsx: `npm run build`.
+ */
+import { chmodSync, readFileSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build, type Plugin } from 'esbuild';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const dist = join(root, 'dist');
+
+/**
+ * ssh2 is faster with a native binding where one was built, and copes without. It cannot be bundled: it is looked for
+ * at run time, in an ssh2 that is installed beside fleet.
+ */
+const nativeBinding: Plugin = {
+  name: 'native-binding',
+  setup: ({ onResolve }) => {
+    onResolve({ filter: /sshcrypto\.node$/ }, () => ({
+      path: 'ssh2/lib/protocol/crypto/build/Release/sshcrypto.node',
+      external: true,
+    }));
+  },
+};
+
+/** minijinja-js reads its .wasm from beside itself, where a bundle has none: it is carried inside the bundle instead. */
+const inlineWasm: Plugin = {
+  name: 'inline-wasm',
+  setup: ({ onLoad }) => {
+    onLoad({ filter: /minijinja-js[\\/]dist[\\/]node[\\/]minijinja_js\.js$/ }, ({ path }) => {
+      const code = readFileSync(path, 'utf8');
+      const wasm = readFileSync(join(dirname(path), 'minijinja_js_bg.wasm')).toString('base64');
+      const reading = "require('fs').readFileSync(path)";
+      if (!code.includes(reading)) throw new Error('minijinja-js loads its wasm in a new way');
+      return { contents: code.replace(reading, `Buffer.from('${wasm}', 'base64')`), loader: 'js' };
+    });
+  },
+};
+
+rmSync(dist, { recursive: true, force: true });
+const result = await build({
+  absWorkingDir: root,
+  entryPoints: { fleet: 'src/cli/main.ts' },
+  outdir: dist,
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20',
+  // Names stay as they are: a stack trace in a bug report must be readable.
+  minifySyntax: true,
+  legalComments: 'linked',
+  external: ['cpu-features'],
+  plugins: [nativeBinding, inlineWasm],
+  // CommonJS packages inside the bundle still call require for node's own modules.
+  banner: {
+    js: "import { createRequire as fleetCreateRequire } from 'node:module'; const require = fleetCreateRequire(import.meta.url);",
+  },
+  chunkNames: 'chunks/[name]-[hash]',
+  logLevel: 'warning',
+  metafile: true,
+});
+chmodSync(join(dist, 'fleet.js'), 0o755);
+const bytes = Object.values(result.metafile.outputs).reduce((sum, output) => sum + output.bytes, 0);
+process.stdout.write(
+  `dist/: ${Object.keys(result.metafile.outputs).length} files, ${Math.round(bytes / 1000)} kB\n`,
+);

@@ -1,0 +1,42 @@
+import type { Cluster } from '../inventory/cluster.ts';
+import { settingsOf } from '../inventory/settings.ts';
+import { bundledPlaybook } from '../playbook/bundled.ts';
+import type { Invocation } from './command.ts';
+import { type OpenedFleet, openFleet } from './open-fleet.ts';
+import { type PlaybookRun, playbookRun } from './playbook-run.ts';
+
+/** A run of one of the playbooks that fleet brings, on the one cluster of the inventory or the one that `--cluster` names. */
+export interface ClusterRun extends PlaybookRun {
+  /** What kubectl calls it too: the one name that differs from cluster to cluster where groups are all named alike. */
+  readonly clusterName: string;
+}
+
+export async function clusterRun(
+  invocation: Invocation,
+  what: { readonly command: string; readonly playbook: 'site' | 'reset' | 'reboot' },
+): Promise<ClusterRun> {
+  const opened = await openFleet(invocation);
+  const cluster = opened.cluster();
+  const run = await playbookRun(
+    invocation,
+    {
+      command: what.command,
+      path: bundledPlaybook(what.playbook),
+      // One run at a time per cluster: whoever comes second finds the first server locked.
+      lockFirst: cluster.servers.map((host) => host.name),
+    },
+    within(opened, cluster),
+  );
+  const [first] = cluster.servers;
+  return { ...run, clusterName: first === undefined ? cluster.name : settingsOf(first).clusterContext };
+}
+
+/** The same inventory, seen as this cluster's: its groups are what the playbooks mean, and no other cluster's host is touched. */
+function within(opened: OpenedFleet, cluster: Cluster): OpenedFleet {
+  const { serverGroup, agentGroup, nodes } = cluster;
+  return {
+    ...opened,
+    scope: opened.scope.with({ server_group: serverGroup, agent_group: agentGroup }),
+    hostsOf: (pattern) => opened.hostsOf(pattern).filter((host) => nodes.includes(host)),
+  };
+}

@@ -1,0 +1,2 @@
+/** Where runs are kept, below the folder in which fleet is run. */
+export const journalFolder = '.fleet/journal';

@@ -1,0 +1,83 @@
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { FleetError, type Place } from '../core/errors.ts';
+import type { HostView } from '../engine/step.ts';
+import { type Cluster, clusterOf } from '../inventory/cluster.ts';
+import type { Fleet, Host, Variables } from '../inventory/fleet.ts';
+import { loadFleet } from '../inventory/load-fleet.ts';
+import type { Invocation } from './command.ts';
+import { askSecret, canAsk } from './prompt.ts';
+import { learnSecrets } from './secrets-of.ts';
+
+/** The inventory as a command works with it: read, checked, limited. */
+export interface OpenedFleet {
+  readonly fleet: Fleet;
+  /** Variables that belong to no host. */
+  readonly scope: Variables;
+  readonly extraVars: Readonly<Record<string, unknown>>;
+  readonly decrypt: ((ciphertext: string, where: Place) => unknown) | undefined;
+  /** The hosts of a pattern (all without one), within `--limit`. @throws FleetError where there are none */
+  hostsOf(pattern: string | undefined): readonly Host[];
+  /** The cluster that is meant. @throws FleetError where that is not clear */
+  cluster(): Cluster;
+}
+
+const defaultInventory = 'inventory.yml';
+
+/** Reads the inventory that the flags name, as it is written; says what is doubtful in it. */
+export async function loadInventory(
+  { settings, console }: Pick<Invocation, 'settings' | 'console'>,
+  playbook?: string,
+): Promise<Fleet> {
+  const sources = settings.inventory.length > 0 ? settings.inventory : [defaultInventory];
+  if (settings.inventory.length === 0 && !existsSync(defaultInventory)) {
+    throw new FleetError({
+      code: 'INVENTORY_MISSING',
+      message: `there is no ${defaultInventory} here, and no other inventory was named`,
+      fix: 'Name one with -i or FLEET_INVENTORY, or write one with: fleet init',
+      blame: 'usage',
+    });
+  }
+  const fleet = await loadFleet({
+    sources,
+    extraVars: settings.extraVars,
+    vaultIds: settings.vaultIds,
+    vaultPasswordFiles: settings.vaultPasswordFiles,
+    askVaultPassword: settings.askVaultPass,
+    ...(playbook === undefined ? {} : { playbookFolder: dirname(playbook) }),
+    ...(canAsk() ? { ask: (id: string) => askSecret(`Vault password (${id})`) } : {}),
+  });
+  learnSecrets(fleet, console.redactor);
+  for (const warning of fleet.warnings) console.warn(warning.toFault());
+  return fleet;
+}
+
+export async function openFleet(invocation: Invocation, playbook?: string): Promise<OpenedFleet> {
+  const fleet = await loadInventory(invocation, playbook);
+  const { limit, cluster } = invocation.settings;
+  return {
+    fleet,
+    scope: fleet.vars,
+    // Stronger than all else by themselves; by name so that a playbook's questions know that they are answered.
+    extraVars: Object.fromEntries(fleet.vars.names().map((name) => [name, fleet.vars.raw(name)])),
+    decrypt: undefined,
+    hostsOf: (pattern) => {
+      const chosen = fleet.select(pattern ?? 'all');
+      const limited =
+        limit === undefined ? chosen : chosen.filter((host) => fleet.select(limit).includes(host));
+      if (limited.length > 0) return limited;
+      throw new FleetError({
+        code: 'NO_HOSTS',
+        message: `no host is in ${[pattern, limit].filter((one) => one !== undefined).join(' and in ') || 'the inventory'}`,
+        fix: 'See `fleet inventory --graph`.',
+        blame: 'usage',
+      });
+    },
+    cluster: () => clusterOf(fleet, cluster),
+  };
+}
+
+/** A host as steps see it, outside of a run. */
+export function viewOf({ name, groups, vars }: Host, fleet: Fleet): HostView {
+  return { name, groups, vars, fleet, searchPath: [] };
+}

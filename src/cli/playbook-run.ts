@@ -1,0 +1,63 @@
+import { Secret } from '../core/secret.ts';
+import { type CompiledPlay, compilePlaybook, type PromptQuestion } from '../playbook/compile.ts';
+import { readArguments } from '../steps/arguments.ts';
+import { allSteps, stepNamed } from '../steps/registry.ts';
+import { accessTo } from './access.ts';
+import type { Invocation } from './command.ts';
+import type { Wanted } from './drive.ts';
+import { type OpenedFleet, openFleet } from './open-fleet.ts';
+import { ask, askSecret, canAsk } from './prompt.ts';
+
+/** A run of a playbook, ready to be driven. */
+export interface PlaybookRun extends Wanted {
+  readonly plays: readonly CompiledPlay[];
+}
+
+/** Reads the inventory and the playbook, and finds all that is wrong with either before any connection. */
+export async function playbookRun(
+  invocation: Invocation,
+  what: { readonly command: string; readonly path: string; readonly lockFirst?: readonly string[] },
+  opened?: OpenedFleet,
+): Promise<PlaybookRun> {
+  const { settings, flags, console } = invocation;
+  const fleet = opened ?? (await openFleet(invocation, what.path));
+  const startAt = flags.text('startAt');
+  const plays = await compilePlaybook(what.path, {
+    fleet: fleet.fleet,
+    scope: fleet.scope,
+    steps: { allSteps, stepNamed },
+    extraVars: fleet.extraVars,
+    tags: settings.tags,
+    skipTags: settings.skipTags,
+    onWarning: (warning) => console.warn(warning),
+    ...(startAt === undefined ? {} : { startAt }),
+    // By name: what `--limit` and `--cluster` leave, whatever pattern said so.
+    limit: fleet
+      .hostsOf(undefined)
+      .map((host) => host.name)
+      .join(','),
+    ...(fleet.decrypt === undefined ? {} : { decrypt: fleet.decrypt }),
+    ...(canAsk() ? { prompt: askFor } : {}),
+  });
+  return {
+    command: what.command,
+    fleet: fleet.fleet,
+    plays,
+    open: await accessTo(fleet, invocation),
+    checkArgs: (step, args, where) => readArguments(step, args, where),
+    extraVars: fleet.extraVars,
+    ...(settings.forks === undefined ? {} : { forks: settings.forks }),
+    ...(what.lockFirst === undefined ? {} : { lockFirst: what.lockFirst }),
+  };
+}
+
+/** `vars_prompt`. What is not to be shown is a secret from the start. */
+async function askFor(question: PromptQuestion): Promise<string | Secret> {
+  if (!question.isPrivate) return ask(question.text, question.byDefault);
+  for (;;) {
+    const answer = await askSecret(question.text);
+    if (!question.confirm || answer === (await askSecret(`${question.text} (again)`)))
+      return new Secret(answer);
+    process.stderr.write('The two differ.\n');
+  }
+}

@@ -1,0 +1,117 @@
+import { inspect } from 'node:util';
+
+const MASK = '[secret]';
+
+/**
+ * A value that must not be shown. It prints as `[secret]` wherever it is stringified, logged, inspected or
+ * serialised; only `reveal()` gives the text, and only code that writes to a host or a 0600 file calls it.
+ */
+export class Secret {
+  readonly #text: string;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  reveal(): string {
+    return this.#text;
+  }
+
+  toString(): string {
+    return MASK;
+  }
+
+  toJSON(): string {
+    return MASK;
+  }
+
+  [inspect.custom](): string {
+    return MASK;
+  }
+}
+
+/** The text of a value that may be secret; for the few places that hand it to a host. */
+export function reveal(value: string | Secret): string {
+  return value instanceof Secret ? value.reveal() : value;
+}
+
+/** Shorter values are not masked: replacing `a` or `yes` everywhere would hide the text and reveal the secret. */
+const SHORTEST_MASKED = 4;
+
+/**
+ * Masks known secret values in any text on its way to a person, a log or the journal.
+ * Values are masked, not patterns, so quoting cannot get one past it: each is also known as base64 (at all three
+ * alignments), URL-encoded, JSON-escaped and shell-quoted, and multi-line secrets line by line.
+ */
+export class Redactor {
+  readonly #forms = new Set<string>();
+  #pattern: RegExp | undefined;
+
+  add(secret: Secret | string): void {
+    const text = reveal(secret);
+    const pieces = [text, text.trim(), ...text.split(/\r?\n/)];
+    for (const piece of pieces) {
+      if (piece.length < SHORTEST_MASKED) continue;
+      for (const form of formsOf(piece)) this.#forms.add(form);
+    }
+    this.#pattern = undefined;
+  }
+
+  /** The text with every known secret replaced by `[secret]`. */
+  mask(text: string): string {
+    if (this.#forms.size === 0) return text;
+    this.#pattern ??= new RegExp(
+      [...this.#forms]
+        .sort((a, b) => b.length - a.length)
+        .map(escapeRegExp)
+        .join('|'),
+      'g',
+    );
+    return text.replace(this.#pattern, MASK);
+  }
+
+  /** A deep copy of plain data with every string in it masked, keys included. Secrets become their mask. */
+  maskDeep<T>(value: T): T {
+    return this.#maskDeep(value) as T;
+  }
+
+  #maskDeep(value: unknown): unknown {
+    if (typeof value === 'string') return this.mask(value);
+    if (value instanceof Secret) return MASK;
+    if (Array.isArray(value)) return value.map((item) => this.#maskDeep(item));
+    if (value !== null && typeof value === 'object') {
+      return Object.fromEntries(
+        Object.entries(value).map(([key, item]) => [this.mask(key), this.#maskDeep(item)]),
+      );
+    }
+    return value;
+  }
+}
+
+function formsOf(text: string): string[] {
+  return [
+    text,
+    JSON.stringify(text).slice(1, -1),
+    encodeURIComponent(text),
+    text.replaceAll("'", `'\\''`),
+    ...base64Forms(text),
+  ];
+}
+
+/** What a secret looks like inside base64 of a longer text: it may start at any of three alignments, and its edges mix with neighbours. */
+function base64Forms(text: string): string[] {
+  const forms: string[] = [];
+  for (const padding of [0, 1, 2]) {
+    const encoded = Buffer.concat([Buffer.alloc(padding), Buffer.from(text)])
+      .toString('base64')
+      .replace(/=+$/, '');
+    const start = padding === 0 ? 0 : padding + 1;
+    const certain = encoded.slice(start, encoded.length - 1);
+    if (certain.length >= 8) forms.push(certain, certain.replaceAll('+', '-').replaceAll('/', '_'));
+  }
+  return forms;
+}
+
+function escapeRegExp(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\/-]/g, '\\$&');
+}

@@ -1,0 +1,97 @@
+import type { Host } from '../inventory/fleet.ts';
+import { controlFactsOf, type Placed, type Prepared, placesOf, planFor, seenBy } from './decide.ts';
+import type { FactStore, Known } from './fact-store.ts';
+import type { HostSession } from './host-session.ts';
+import type { RunContext } from './run-context.ts';
+import type { Change, Plan } from './step.ts';
+
+export type AnyPlan = Plan<Record<string, unknown>>;
+export type AnyChange = Change<Record<string, unknown>>;
+
+/** Lets steps decide for one host: asks what they want to know, on whichever host knows it, and hands them the answers. */
+export class Deciding {
+  constructor(
+    private readonly context: RunContext,
+    private readonly host: Host,
+  ) {}
+
+  /** The session that a task acts through: the host's own, or that of the host it is delegated to. */
+  sessionFor({ task, scope }: Prepared): HostSession {
+    const host =
+      task.delegateTo === undefined ? this.host.name : String(scope.template(task.delegateTo, task.where));
+    return this.context.sessionOf(host, task.become);
+  }
+
+  placesOf(prepared: Prepared): Placed[] {
+    return placesOf(prepared.questions, this.sessionFor(prepared).host, (host) =>
+      this.#storeOf(prepared, host),
+    );
+  }
+
+  #storeOf(prepared: Prepared, host: string): FactStore {
+    return this.context.sessionOf(host, prepared.task.become).facts;
+  }
+
+  /** In a plan: whether the answer to one of its questions will only be there after an earlier change. */
+  isUnforeseeable(prepared: Prepared): boolean {
+    return this.placesOf(prepared).some(({ store, fact }) => store.isUnforeseeable(fact.key));
+  }
+
+  /**
+   * What the step decides, asking in one trip per host what is not known yet.
+   * @param seenNow answers that are newer than what the stores hold: those read right behind a change
+   */
+  async decide(prepared: Prepared, seenNow: ReadonlyMap<string, Known> = new Map()): Promise<AnyPlan> {
+    const own = this.sessionFor(prepared);
+    const isNew = (place: Placed): boolean => place.host === own.host && seenNow.has(place.fact.key);
+    const missing = this.placesOf(prepared).filter(
+      (place) => !isNew(place) && place.store.get(place.fact.key) === undefined,
+    );
+    await Promise.all([
+      ...[...new Set(missing.map(({ host }) => host))].map((host) =>
+        this.context
+          .sessionOf(host, prepared.task.become)
+          .ask(missing.filter((place) => place.host === host).map(({ fact }) => fact)),
+      ),
+      this.context.control.ask(controlFactsOf(prepared.questions)),
+    ]);
+    const knownOf = (host: string, key: string): Known | undefined =>
+      (host === own.host ? seenNow.get(key) : undefined) ?? this.#storeOf(prepared, host).get(key);
+    return planFor(
+      prepared,
+      seenBy(prepared.questions, own.host, knownOf, (key) => this.context.control.get(key)),
+    );
+  }
+
+  /** After a change: the files of the control node that it may have written are read again. */
+  forgetControl(prepared: Prepared): void {
+    this.context.control.forget(controlFactsOf(prepared.questions).map((fact) => fact.key));
+  }
+
+  /** In a plan: lays what a change would leave over what was seen. Without a change to go by, all it asked is in doubt. */
+  foresee(prepared: Prepared, change: AnyChange | undefined): void {
+    const session = this.sessionFor(prepared);
+    const after = change?.after ?? {};
+    if (Array.isArray(change?.touches)) {
+      for (const pattern of change.touches) session.facts.markUnforeseeable(pattern);
+    }
+    for (const { store, fact, question, optional, host } of this.placesOf(prepared)) {
+      if (question in after) {
+        const value = after[question];
+        store.foresee(fact.key, optional && value instanceof Map ? value.get(host) : value);
+      } else if (
+        host === session.host &&
+        change?.imperative !== true &&
+        (change === undefined || !optional) &&
+        !isSurelyKept(change, question)
+      ) {
+        store.markUnforeseeable(fact.key);
+      }
+    }
+  }
+}
+
+/** A change that foresees anything foresees everything it alters: what it leaves out stays as it was seen. */
+function isSurelyKept(change: AnyChange | undefined, question: string): boolean {
+  return change?.after !== undefined && !(question in change.after);
+}

@@ -1,0 +1,504 @@
+import pLimit from 'p-limit';
+import { FleetError } from '../core/errors.ts';
+import type { Host, Variables } from '../inventory/fleet.ts';
+import { Changes, type PendingChange, type Performed } from './changes.ts';
+import { firstUnmet, mentions, type Prepared, prepare, templatedName } from './decide.ts';
+import { type AnyChange, Deciding } from './deciding.ts';
+import { asHostError } from './host-error.ts';
+import { failedByCondition, judged, wantsAnother } from './judge.ts';
+import { itemsOf, loopScope } from './loop.ts';
+import type { Block, DynamicInclude, Entry, Play, Task } from './play.ts';
+import type { BatchShared, HostState, RunContext, TaskResult } from './run-context.ts';
+import { playScope, settledTask, taskScope } from './scope.ts';
+import { TaskReport, type Told } from './task-report.ts';
+import { interrupted, pause } from './wait.ts';
+
+/** Thrown through the tasks of a host once one of them failed for good; it has been told already. */
+class TaskFailed extends Error {
+  constructor(
+    readonly error: FleetError,
+    readonly task: Task,
+    readonly result: TaskResult,
+  ) {
+    super(error.message);
+  }
+}
+
+/** Ends the play for a host without failing it (`meta: end_host`, `end_play`). */
+class HostDone extends Error {}
+
+/** Its result is not there yet: the change waits for its neighbours or, in a plan, never happens. */
+const pending = Symbol('pending');
+const again = Symbol('again');
+
+/** One host's way through one batch of one play. */
+export class HostRun {
+  readonly #base: Variables;
+  readonly #state: HostState;
+  readonly #deciding: Deciding;
+  readonly #report: TaskReport;
+  readonly #changes: Changes;
+  /** Names of results that are not there yet. */
+  readonly #awaited = new Set<string>();
+  readonly #handlerTasks: Task[];
+  readonly #notified = new Set<Task>();
+  #taskNumber = 0;
+
+  constructor(
+    private readonly context: RunContext,
+    private readonly play: Play,
+    private readonly host: Host,
+    batch: readonly Host[],
+    private readonly shared: BatchShared,
+  ) {
+    this.#handlerTasks = [...play.handlers];
+    this.#base = playScope(context, play, host, batch);
+    this.#state = context.stateOf(host.name);
+    this.#deciding = new Deciding(context, host);
+    this.#report = new TaskReport(context, play, host.name, this.#state);
+    this.#changes = new Changes(context, host, this.#deciding, this.#report);
+  }
+
+  /** Works through the tasks and then the handlers they notified. A failure is told and kept in the host's state. */
+  async run(): Promise<void> {
+    try {
+      await this.#entries(this.play.tasks);
+      await this.#handlers();
+    } catch (thrown) {
+      if (thrown instanceof HostDone) return;
+      const error = thrown instanceof TaskFailed ? thrown.error : asHostError(thrown, this.host.name);
+      this.#state.failed = error;
+      this.context.emit({ kind: 'host-failed', host: this.host.name, error: error.toFault() });
+    }
+  }
+
+  async #handlers(): Promise<void> {
+    await this.#flush();
+    for (const handler of this.#handlerTasks) {
+      if (this.#notified.delete(handler)) await this.#task(handler);
+    }
+    await this.#flush();
+  }
+
+  async #entries(entries: readonly Entry[]): Promise<void> {
+    for (const entry of entries) {
+      if (entry.kind === 'task') await this.#task(entry);
+      else if (entry.kind === 'block') await this.#block(entry);
+      else await this.#include(entry);
+    }
+  }
+
+  async #block(block: Block): Promise<void> {
+    const guarded = block.rescue.length > 0 || block.always.length > 0;
+    if (guarded) await this.#flush();
+    try {
+      await this.#entries(block.tasks);
+      if (guarded) await this.#flush();
+    } catch (thrown) {
+      if (!(thrown instanceof TaskFailed) || block.rescue.length === 0 || thrown.error.code === 'INTERRUPTED')
+        throw thrown;
+      this.#changes.drop();
+      this.#state.variables.ansible_failed_task = { name: thrown.task.name };
+      this.#state.variables.ansible_failed_result = thrown.result;
+      await this.#entries(block.rescue);
+      await this.#flush();
+    } finally {
+      if (block.always.length > 0 && !this.context.signal.aborted) {
+        this.#changes.drop();
+        await this.#entries(block.always);
+        await this.#flush();
+      }
+    }
+  }
+
+  async #include(include: DynamicInclude): Promise<void> {
+    await this.#flush();
+    const { loop } = include;
+    const scope = taskScope(this.context, this.#base, this.host, include);
+    const items = loop === undefined ? [] : itemsOf(loop, scope);
+    const passes =
+      loop === undefined ? [scope] : items.map((_, index) => loopScope(loop, scope, items, index));
+    for (const pass of passes) {
+      if (firstUnmet(include.when, pass) !== undefined) continue;
+      const item = loop === undefined ? {} : { [loop.variable]: pass.get(loop.variable) };
+      const entries = include.load(pass);
+      this.#handlerTasks.push(...(include.loadHandlers?.(pass) ?? []));
+      await this.#entries(entries.map((entry) => withVars(entry, { ...include.vars, ...item })));
+    }
+  }
+
+  async #task(written: Task): Promise<void> {
+    if (this.context.signal.aborted) throw interrupted();
+    if (this.shared.ended !== false) throw new HostDone();
+    this.#taskNumber += 1;
+    let scope = taskScope(this.context, this.#base, this.host, written);
+    if (mentions(written, this.#awaited, scope)) {
+      if (this.context.mode === 'plan') {
+        this.#inDoubt(written, scope);
+        return;
+      }
+      await this.#flush();
+      scope = taskScope(this.context, this.#base, this.host, written);
+    }
+    const task = settledTask(written, scope);
+    if (task.meta !== undefined) {
+      await this.#meta(task, scope);
+      return;
+    }
+    if (!isDeferrable(task)) await this.#flush();
+    if (task.runOnce) await this.#runOnce(written, task, scope);
+    else await this.#throttled(written, task, scope);
+  }
+
+  /** In a plan: what an earlier change will answer decides about this task. */
+  #inDoubt(task: Task, scope: Variables): void {
+    const told = { task, name: templatedName(task, scope) };
+    this.#report.finished(told, 'would-change', 'it depends on what an earlier task will answer', {
+      knownAfterApply: true,
+    });
+    if (task.register !== undefined) this.#awaited.add(task.register);
+    this.#notify(task);
+  }
+
+  async #meta(task: Task, scope: Variables): Promise<void> {
+    if (firstUnmet(task.when, scope) !== undefined) return;
+    switch (task.meta) {
+      case 'flush_handlers':
+        await this.#handlers();
+        return;
+      case 'end_play':
+      case 'end_batch':
+        await this.#flush();
+        this.shared.ended = task.meta === 'end_play' ? 'play' : 'batch';
+        throw new HostDone();
+      case 'end_host':
+        await this.#flush();
+        throw new HostDone();
+      case 'reset_connection':
+        await this.#flush();
+        await this.context.sessionOf(this.host.name, task.become).disconnect();
+        return;
+      case 'clear_facts':
+        for (const name of Object.keys(this.#state.variables)) delete this.#state.variables[name];
+        return;
+      default:
+        return;
+    }
+  }
+
+  async #runOnce(written: Task, task: Task, scope: Variables): Promise<void> {
+    const begun = this.shared.once.get(written);
+    if (begun !== undefined) {
+      this.#keep(task, await begun);
+      return;
+    }
+    const running = this.#run(task, scope);
+    this.shared.once.set(written, running);
+    // Whoever waits for it hears of the failure; without a waiter it must not count as unhandled.
+    running.catch(() => {});
+    await running;
+  }
+
+  async #throttled(written: Task, task: Task, scope: Variables): Promise<void> {
+    if (task.throttle === undefined || task.throttle < 1) {
+      await this.#run(task, scope);
+      return;
+    }
+    const limit = this.shared.throttles.get(written) ?? pLimit(task.throttle);
+    this.shared.throttles.set(written, limit);
+    await limit(() => this.#run(task, scope));
+  }
+
+  async #run(task: Task, scope: Variables): Promise<TaskResult> {
+    if (task.loop === undefined) {
+      const result = await this.#one(task, scope, undefined);
+      return result === pending ? {} : this.#keep(task, result);
+    }
+    return this.#loop(task, task.loop, scope);
+  }
+
+  async #loop(task: Task, loop: NonNullable<Task['loop']>, scope: Variables): Promise<TaskResult> {
+    let items: readonly unknown[];
+    try {
+      const unmet = mentionsLoop(task) ? undefined : firstUnmet(task.when, scope);
+      if (unmet !== undefined) {
+        this.#report.finished({ task, name: templatedName(task, scope) }, 'skipped', `not so: ${unmet}`);
+        return this.#keep(task, { changed: false, skipped: true, results: [] });
+      }
+      items = itemsOf(loop, scope);
+    } catch (thrown) {
+      return this.#failed({ task, name: task.name }, asHostError(thrown, this.host.name), {}, Date.now());
+    }
+    const results: TaskResult[] = [];
+    for (const [index, item] of items.entries()) {
+      if (index > 0 && loop.pauseMs > 0 && this.context.mode === 'apply') {
+        await this.#flush();
+        await pause(loop.pauseMs, this.context.signal);
+      }
+      const result = await this.#one(task, loopScope(loop, scope, items, index), item);
+      if (result !== pending) results.push({ ...result, [loop.variable]: item });
+    }
+    return this.#keep(task, {
+      changed: results.some((result) => result.changed === true),
+      failed: results.some((result) => result.failed === true),
+      results,
+    });
+  }
+
+  /** Registers a result, and takes the facts that a step sets (`set_fact`, `setup`) into the host's variables. */
+  #keep(task: Task, result: TaskResult): TaskResult {
+    if (task.register !== undefined && !this.#awaited.has(task.register))
+      this.#state.variables[task.register] = result;
+    const facts = result.ansible_facts;
+    if (facts !== null && typeof facts === 'object') Object.assign(this.#state.variables, facts);
+    return result;
+  }
+
+  /** One task, or one item of its loop, until `until` is content. */
+  async #one(task: Task, scope: Variables, item: unknown): Promise<TaskResult | typeof pending> {
+    const startedAt = Date.now();
+    for (let attempt = 1; ; attempt += 1) {
+      const result = await this.#attempt(task, scope, item, startedAt, attempt);
+      if (result !== again) {
+        if (result === pending && task.register !== undefined) this.#awaited.add(task.register);
+        return result;
+      }
+      await pause(task.until?.delayMs ?? 0, this.context.signal);
+    }
+  }
+
+  async #attempt(
+    task: Task,
+    scope: Variables,
+    item: unknown,
+    startedAt: number,
+    attempt: number,
+  ): Promise<TaskResult | typeof pending | typeof again> {
+    let told: Told = { task, name: task.name };
+    try {
+      const label = task.loop === undefined ? undefined : labelOf(task, scope, item);
+      told = { task, name: templatedName(task, scope), ...(label === undefined ? {} : { item: label }) };
+      const unmet = firstUnmet(task.when, scope);
+      if (unmet !== undefined) {
+        this.#report.finished(told, 'skipped', `not so: ${unmet}`, { startedAt });
+        return { changed: false, skipped: true, skip_reason: 'Conditional result was False' };
+      }
+      const prepared = prepare(task, this.host, this.context.fleet, scope, this.context.checkArgs, label);
+      if (this.context.mode === 'plan' && this.#deciding.isUnforeseeable(prepared)) {
+        this.#report.finished(
+          prepared,
+          'would-change',
+          'it depends on what is only known after an earlier change',
+          {
+            knownAfterApply: true,
+            startedAt,
+          },
+        );
+        this.#deciding.foresee(prepared, undefined);
+        this.#notify(task);
+        return pending;
+      }
+      return await this.#decided(prepared, startedAt, attempt);
+    } catch (thrown) {
+      if (thrown instanceof TaskFailed || thrown instanceof HostDone) throw thrown;
+      return this.#failed(told, asHostError(thrown, this.host.name), {}, startedAt);
+    }
+  }
+
+  async #decided(
+    prepared: Prepared,
+    startedAt: number,
+    attempt: number,
+  ): Promise<TaskResult | typeof pending | typeof again> {
+    const { task } = prepared;
+    if (this.#changes.isTouching(this.#deciding.placesOf(prepared).map(({ fact }) => fact.key)))
+      await this.#flush();
+    const plan = await this.#deciding.decide(prepared);
+    switch (plan.verdict) {
+      case 'refuse': {
+        const error = new FleetError({ code: 'REFUSED', message: plan.because, fix: plan.fix });
+        return this.#failed(prepared, error, {}, startedAt);
+      }
+      case 'unchanged':
+        return this.#settled(prepared, { changed: false, ...plan.result }, plan.because, startedAt, attempt);
+      case 'change': {
+        if (this.context.mode === 'plan' && task.checkMode !== false) {
+          this.#announce(prepared, plan, startedAt);
+          return pending;
+        }
+        if (!this.#changes.goesWith(prepared)) await this.#flush();
+        const change: PendingChange = { prepared, plan, identity: this.#identityOf(prepared), startedAt };
+        if (isDeferrable(task)) {
+          this.#changes.add(change);
+          return pending;
+        }
+        const [performed] = await this.#changes.perform([change]);
+        return this.#concluded(change, performed, attempt);
+      }
+    }
+  }
+
+  #identityOf({ name, item }: Prepared): string {
+    return [this.context.runId, this.play.name, this.host.name, this.#taskNumber, name, item ?? ''].join(
+      '\0',
+    );
+  }
+
+  /** Sends what is pending, and tells and registers how each of it ended. */
+  async #flush(): Promise<void> {
+    const changes = this.#changes.take();
+    if (changes.length === 0) return;
+    if (this.context.signal.aborted) throw interrupted();
+    const performed = await this.#changes.perform(changes);
+    const loops = new Map<Task, TaskResult[]>();
+    for (const [index, change] of changes.entries()) {
+      const outcome = performed[index];
+      if (outcome === undefined) return;
+      const { task, item } = change.prepared;
+      const result = this.#concluded(change, outcome, 1);
+      if (typeof result === 'symbol') continue;
+      if (task.register !== undefined) this.#awaited.delete(task.register);
+      if (item === undefined) this.#keep(task, result);
+      else
+        loops.set(task, [...(loops.get(task) ?? []), { ...result, [task.loop?.variable ?? 'item']: item }]);
+    }
+    for (const [task, results] of loops) this.#keepLoop(task, results);
+  }
+
+  /** The items of a loop that changed nothing were registered when they were decided; now the others join them. */
+  #keepLoop(task: Task, results: readonly TaskResult[]): void {
+    if (task.register === undefined) return;
+    const before = this.#state.variables[task.register] as { results?: TaskResult[] } | undefined;
+    this.#state.variables[task.register] = {
+      changed: true,
+      failed: false,
+      results: [...(before?.results ?? []), ...results],
+    };
+  }
+
+  #concluded(change: PendingChange, performed: Performed, attempt: number): TaskResult | typeof again {
+    const { prepared, plan, startedAt } = change;
+    const result = { changed: true, ...plan.result?.(performed?.answers ?? []) };
+    if (performed?.error !== undefined)
+      return this.#failed(prepared, performed.error, result, startedAt, plan);
+    return this.#settled(prepared, result, plan.because, startedAt, attempt, plan);
+  }
+
+  /** Judges a result by the task's own conditions and tells it. */
+  #settled(
+    prepared: Prepared,
+    result: TaskResult,
+    because: string,
+    startedAt: number,
+    attempt: number,
+    plan?: AnyChange,
+  ): TaskResult | typeof again {
+    const { task, scope } = prepared;
+    let judgement: TaskResult;
+    try {
+      judgement = judged(task, scope, task.until === undefined ? result : { ...result, attempts: attempt });
+      if (wantsAnother(task, scope, judgement, attempt)) return again;
+    } catch (thrown) {
+      return this.#failed(prepared, asHostError(thrown, this.host.name), result, startedAt, plan);
+    }
+    if (judgement.failed === true)
+      return this.#failed(prepared, failedByCondition(judgement), judgement, startedAt, plan);
+    const changed = judgement.changed === true;
+    if (changed) this.#notify(task);
+    if (task.step.name === 'debug' && judgement.msg !== undefined)
+      this.#report.message(prepared, textOf(judgement.msg));
+    this.#report.finished(prepared, changed ? 'changed' : 'unchanged', because, {
+      startedAt,
+      ...(plan === undefined ? {} : { plan }),
+      ...(typeof judgement.stdout === 'string' && judgement.stdout !== ''
+        ? { output: judgement.stdout.slice(0, shownOutput) }
+        : {}),
+    });
+    return judgement;
+  }
+
+  #failed(
+    told: Told,
+    error: FleetError,
+    result: TaskResult,
+    startedAt: number,
+    plan?: AnyChange,
+  ): TaskResult {
+    const { task } = told;
+    const placed = error.within({
+      host: this.host.name,
+      step: task.step.name,
+      ...(task.where === undefined ? {} : { where: task.where }),
+    });
+    const failed = { failed: true, msg: error.message, ...result, changed: result.changed ?? false };
+    const ignored = task.ignoreErrors && error.code !== 'INTERRUPTED';
+    this.#report.finished(told, ignored ? 'failed-ignored' : 'failed', placed.message, {
+      error: placed,
+      startedAt,
+      ...(plan === undefined ? {} : { plan }),
+    });
+    if (ignored) return failed;
+    if (task.anyErrorsFatal === true) this.shared.fatal = true;
+    throw new TaskFailed(placed, task, failed);
+  }
+
+  /** In a plan: says what would be done, and lets later steps see what it would leave. */
+  #announce(prepared: Prepared, plan: AnyChange, startedAt: number): void {
+    const { task } = prepared;
+    const changes = task.changedWhen?.some(({ expression }) => expression === false) !== true;
+    this.#report.finished(prepared, changes ? 'would-change' : 'unchanged', plan.because, {
+      plan,
+      startedAt,
+    });
+    if (changes) this.#notify(task);
+    this.#deciding.foresee(prepared, plan);
+  }
+
+  #notify(task: Task): void {
+    for (const name of task.notify) {
+      for (const handler of this.#handlerTasks) {
+        if (handler.name === name || handler.listen.includes(name)) this.#notified.add(handler);
+      }
+    }
+  }
+}
+
+/** How much of a command's output an event carries. */
+const shownOutput = 4000;
+
+/** A task that can wait for its neighbours: nothing about it is judged by its own result or done elsewhere. */
+function isDeferrable(task: Task): boolean {
+  return (
+    task.until === undefined &&
+    task.failedWhen === undefined &&
+    task.changedWhen === undefined &&
+    !task.ignoreErrors &&
+    !task.runOnce &&
+    task.throttle === undefined &&
+    task.delegateTo === undefined &&
+    task.checkMode !== false
+  );
+}
+
+/** Whether a loop's condition needs the item, so that it must be asked for each. */
+function mentionsLoop(task: Task): boolean {
+  const names = [task.loop?.variable, task.loop?.indexVariable, 'ansible_loop'].filter(
+    (name) => name !== undefined,
+  );
+  return task.when.some(({ expression }) => names.some((name) => String(expression).includes(name)));
+}
+
+function labelOf(task: Task, scope: Variables, item: unknown): string {
+  const label = task.loop?.label;
+  return textOf(label === undefined ? item : scope.template(label, task.where)).slice(0, 120);
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value));
+}
+
+function withVars(entry: Entry, vars: Readonly<Record<string, unknown>>): Entry {
+  if (entry.kind !== 'block') return { ...entry, vars: { ...vars, ...entry.vars } };
+  const inner = (entries: readonly Entry[]): Entry[] => entries.map((item) => withVars(item, vars));
+  return { ...entry, tasks: inner(entry.tasks), rescue: inner(entry.rescue), always: inner(entry.always) };
+}

@@ -1,0 +1,101 @@
+import { hostname, userInfo } from 'node:os';
+import { FleetError } from '../core/errors.ts';
+import { type ShellScript, sh } from '../core/shell.ts';
+import { visible } from '../core/terminal-text.ts';
+import type { HostSession } from './host-session.ts';
+
+/** On a tmpfs: a reboot ends every lock. */
+const lockFolder = '/run/fleet/lock';
+const beatEveryMs = 15_000;
+/** A lock whose heart has not beaten for this long belongs to a run that crashed, and is taken over. */
+const staleAfterSeconds = 90;
+const heldByAnother = 75;
+
+/**
+ * The locks of one run: one per host that it changes, taken before the first change, kept alive by a heartbeat, and
+ * given back at the end. One run at a time per host, and by way of the first server per cluster.
+ */
+export class Locks {
+  readonly #owner: string;
+  readonly #held = new Map<HostSession, Promise<void>>();
+  #heart: NodeJS.Timeout | undefined;
+
+  constructor(runId: string) {
+    this.#owner = `${userInfo().username}@${hostname()}, process ${process.pid}, run ${runId}`;
+  }
+
+  /** Takes a host's lock once per run. @throws FleetError LOCKED that names who holds it */
+  acquire(session: HostSession): Promise<void> {
+    const held = this.#held.get(session) ?? this.#take(session);
+    this.#held.set(session, held);
+    return held;
+  }
+
+  async #take(session: HostSession): Promise<void> {
+    const [answer] = await session.batch([{ script: takeScript(this.#owner) }], { deadlineMs: 30_000 });
+    if (answer?.code === 0) {
+      this.#heart ??= setInterval(() => void this.#beat(), beatEveryMs).unref();
+      return;
+    }
+    if (answer?.code === heldByAnother) {
+      throw new FleetError({
+        code: 'LOCKED',
+        message: `another run is at work on this host: ${visible(answer.stdout.trim())}`,
+        host: session.host,
+        fix: `Wait until it has ended. A run that crashed loses its lock after ${staleAfterSeconds} s.`,
+      });
+    }
+    throw new FleetError({
+      code: 'LOCK_FAILED',
+      message: `cannot take the lock ${lockFolder}: ${visible(answer?.stderr.trim() ?? 'no answer')}`,
+      host: session.host,
+      fix: 'fleet needs root on the host: check ansible_become and ansible_become_method.',
+    });
+  }
+
+  async #beat(): Promise<void> {
+    await Promise.allSettled(
+      [...this.#held.keys()].map((session) =>
+        session.runBeside(beatScript(this.#owner), { deadlineMs: beatEveryMs }),
+      ),
+    );
+  }
+
+  /** Gives all locks back. A host that cannot be reached any more keeps its lock until it is stale. */
+  async release(): Promise<void> {
+    clearInterval(this.#heart);
+    const sessions = [...this.#held.keys()];
+    this.#held.clear();
+    await Promise.allSettled(
+      sessions.map((session) =>
+        session.batch([{ script: releaseScript(this.#owner) }], { deadlineMs: 10_000 }),
+      ),
+    );
+  }
+}
+
+/** Only root changes what another run could be changing too: anybody else works without a lock. `mkdir` is atomic everywhere. A stale lock is moved aside first, so that of two that find it only one takes it over. */
+function takeScript(owner: string): ShellScript {
+  return sh`[ "$(id -u)" = 0 ] || exit 0
+umask 077; lock=${lockFolder}; owner=${owner}
+mkdir -p "\${lock%/*}" || exit 1
+take() { mkdir "$lock" 2>/dev/null && printf '%s\n' "$owner" > "$lock/owner" && date +%s > "$lock/beat"; }
+take && exit 0
+[ "$(cat "$lock/owner" 2>/dev/null)" = "$owner" ] && exit 0
+beat=$(cat "$lock/beat" 2>/dev/null || echo 0)
+if [ $(($(date +%s) - beat)) -gt ${staleAfterSeconds} ]; then
+  stale=$(cat "$lock/owner" 2>/dev/null); aside="$lock.stale.$$"
+  if mv "$lock" "$aside" 2>/dev/null; then
+    if [ "$(cat "$aside/owner" 2>/dev/null)" = "$stale" ]; then rm -rf "$aside"; take && exit 0; else mv "$aside" "$lock"; fi
+  fi
+fi
+cat "$lock/owner"; exit ${heldByAnother}`;
+}
+
+function beatScript(owner: string): ShellScript {
+  return sh`[ "$(cat ${lockFolder}/owner)" = ${owner} ] && date +%s > ${lockFolder}/beat`;
+}
+
+function releaseScript(owner: string): ShellScript {
+  return sh`if [ "$(cat ${lockFolder}/owner 2>/dev/null)" = ${owner} ]; then rm -rf ${lockFolder}; rmdir /run/fleet/jobs /run/fleet 2>/dev/null; fi; true`;
+}

@@ -1,0 +1,74 @@
+import type { Host, Variables } from '../inventory/fleet.ts';
+import { controlFactsOf, firstUnmet, placesOf, prepare } from './decide.ts';
+import type { ControlFact, Fact } from './fact.ts';
+import type { HostSession } from './host-session.ts';
+import { itemsOf, loopScope } from './loop.ts';
+import type { Entry, Play, Task } from './play.ts';
+import type { RunContext } from './run-context.ts';
+import { playScope, taskScope } from './scope.ts';
+
+/** Everything worth asking before the first task runs. */
+export interface Wanted {
+  readonly hosts: Map<HostSession, Fact<unknown>[]>;
+  readonly control: ControlFact<unknown>[];
+}
+
+/**
+ * The questions of all tasks of all plays, as far as they can be told from variables alone. A task that needs an earlier
+ * result, or whose arguments are wrong, is passed over here: it asks, or fails, when its turn comes.
+ */
+export function lookAhead(plays: readonly Play[], context: RunContext): Wanted {
+  const hosts = new Map<HostSession, Map<string, Fact<unknown>>>();
+  const control = new Map<string, ControlFact<unknown>>();
+  const want = (task: Task, host: Host, scope: Variables): void => {
+    if (task.delegateTo !== undefined || firstUnmet(task.when, scope) !== undefined) return;
+    const { questions } = prepare(task, host, context.fleet, scope, context.checkArgs);
+    for (const fact of controlFactsOf(questions)) control.set(fact.key, fact);
+    for (const { host: name, fact } of placesOf(
+      questions,
+      host.name,
+      (of) => context.sessionOf(of, task.become).facts,
+    )) {
+      const session = context.sessionOf(name, task.become);
+      const facts = hosts.get(session) ?? new Map();
+      hosts.set(session, facts.set(fact.key, fact));
+    }
+  };
+  for (const play of plays) {
+    for (const host of play.hosts) {
+      const base = playScope(context, play, host, play.hosts);
+      for (const task of tasksOf(play.tasks)) {
+        passedOver(() => {
+          const scope = taskScope(context, base, host, task);
+          if (task.loop === undefined) {
+            want(task, host, scope);
+            return;
+          }
+          const { loop } = task;
+          const items = itemsOf(loop, scope);
+          for (const index of items.keys())
+            passedOver(() => want(task, host, loopScope(loop, scope, items, index)));
+        });
+      }
+    }
+  }
+  return {
+    hosts: new Map([...hosts].map(([session, facts]) => [session, [...facts.values()]])),
+    control: [...control.values()],
+  };
+}
+
+function passedOver(attempt: () => void): void {
+  try {
+    attempt();
+  } catch {
+    // Told when the task's turn comes.
+  }
+}
+
+function* tasksOf(entries: readonly Entry[]): Generator<Task> {
+  for (const entry of entries) {
+    if (entry.kind === 'task') yield entry;
+    else if (entry.kind === 'block') yield* tasksOf([...entry.tasks, ...entry.always]);
+  }
+}

@@ -1,0 +1,318 @@
+import { randomBytes } from 'node:crypto';
+import pLimit from 'p-limit';
+import { FleetError } from '../core/errors.ts';
+import type { Redactor } from '../core/secret.ts';
+import type { Fleet, Host } from '../inventory/fleet.ts';
+import { batchesOf } from './batches.ts';
+import { ControlAnswers } from './control-answers.ts';
+import type { CheckArgs } from './decide.ts';
+import type { EmitEvent, Event, StampedEvent } from './event.ts';
+import type { Epoch } from './fact-store.ts';
+import { HostRun } from './host-run.ts';
+import type { HostSession } from './host-session.ts';
+import { Locks } from './lock.ts';
+import { lookAhead } from './look-ahead.ts';
+import type { Play } from './play.ts';
+import { type BatchShared, type HostState, newHostState, type RunContext } from './run-context.ts';
+import { type OpenConnection, Sessions } from './sessions.ts';
+import { removeFinishedJobs, unfinishedJobs, waitForUnfinishedJobs } from './unfinished-jobs.ts';
+import { waitUntilHolds } from './wait.ts';
+
+/** Hosts worked on at the same time unless `--forks` says otherwise. Connections have a limit of their own (ssh/). */
+const defaultForks = 100;
+
+export interface RunOptions {
+  /** The fleet command, for the journal: `up`. */
+  readonly command: string;
+  readonly fleet: Fleet;
+  readonly plays: readonly Play[];
+  /** Opens connections and says as whom tasks run. */
+  readonly open: OpenConnection;
+  readonly checkArgs: CheckArgs;
+  readonly emit: (event: StampedEvent) => void;
+  readonly redactor: Redactor;
+  /** Fires once for Ctrl-C: what runs is finished, nothing new is begun. */
+  readonly signal: AbortSignal;
+  readonly forks?: number;
+  readonly extraVars?: Readonly<Record<string, unknown>>;
+  /** Whose lock stands for the whole cluster: the first of these that answers is locked before any other host. */
+  readonly lockFirst?: readonly string[];
+}
+
+export type RunStatus = 'unchanged' | 'changed' | 'would-change' | 'failed' | 'interrupted';
+
+export interface RunResult {
+  readonly status: RunStatus;
+  readonly changed: number;
+  readonly failed: ReadonlyMap<string, FleetError>;
+}
+
+/** One run over a fleet: looked at once, planned as often as wanted, applied, closed. */
+export interface Run {
+  readonly id: string;
+  /** Decides everything and changes nothing. */
+  plan(): Promise<RunResult>;
+  /** Does it. Uses what `plan` saw when that is fresh. */
+  apply(): Promise<RunResult>;
+  close(): Promise<void>;
+}
+
+/** What was seen longer ago than this, while a person read the plan, is looked at again before acting. */
+const freshForMs = 30_000;
+
+/** Sortable by time and unlikely to be given twice: `20261120-203700-1f3a`. */
+export function newRunId(now = new Date()): string {
+  const digits = now.toISOString().replaceAll(/[-:]/g, '').replace('T', '-').slice(0, 15);
+  return `${digits}-${randomBytes(2).toString('hex')}`;
+}
+
+/** Begins a run. Nothing is connected to before `plan` or `apply`. */
+export function openRun(options: RunOptions): Run {
+  return new FleetRun(options);
+}
+
+class FleetRun implements Run {
+  readonly id = newRunId();
+  readonly #options: RunOptions;
+  readonly #epoch: Epoch = { count: 0 };
+  readonly #sessions: Sessions;
+  readonly #control = new ControlAnswers();
+  readonly #locks: Locks;
+  readonly #emit: EmitEvent;
+  #sequence = 0;
+  #lookedAt: number | undefined;
+
+  constructor(options: RunOptions) {
+    this.#options = options;
+    this.#locks = new Locks(this.id);
+    this.#emit = (event: Event) => {
+      this.#sequence += 1;
+      const stamped = { at: new Date().toISOString(), sequence: this.#sequence, ...event };
+      options.emit(options.redactor.maskDeep(stamped) as StampedEvent);
+    };
+    this.#sessions = new Sessions(options.open, this.#epoch, this.#emit);
+  }
+
+  plan(): Promise<RunResult> {
+    return this.#go('plan');
+  }
+
+  apply(): Promise<RunResult> {
+    return this.#go('apply');
+  }
+
+  async #go(mode: 'plan' | 'apply'): Promise<RunResult> {
+    const startedAt = Date.now();
+    const states = new Map<string, HostState>();
+    const context = this.#context(mode, states);
+    const hosts = new Map(this.#options.plays.flatMap((play) => play.hosts.map((host) => [host.name, host])));
+    for (const name of hosts.keys()) context.stateOf(name);
+    this.#emit({
+      kind: 'run-started',
+      run: this.id,
+      command: this.#options.command,
+      mode,
+      sources: [...this.#options.fleet.sources],
+      hosts: hosts.size,
+    });
+    try {
+      await this.#look(context, [...hosts.values()], mode);
+      for (const play of this.#options.plays) {
+        if (!(await this.#play(context, play))) break;
+      }
+    } catch (thrown) {
+      const error =
+        thrown instanceof FleetError
+          ? thrown
+          : new FleetError({
+              code: 'INTERNAL',
+              message: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown),
+              blame: 'fleet',
+            });
+      this.#emit({ kind: 'run-failed', error: error.toFault() });
+      states.set('', { ...newHostState(), failed: error });
+    } finally {
+      if (mode === 'plan') this.#sessions.endForesight();
+      else await this.#locks.release();
+    }
+    return this.#finish(states, mode, startedAt);
+  }
+
+  #finish(states: ReadonlyMap<string, HostState>, mode: 'plan' | 'apply', startedAt: number): RunResult {
+    const failed = new Map(
+      [...states].flatMap(([host, state]) =>
+        state.failed === undefined ? [] : [[host, state.failed] as const],
+      ),
+    );
+    const changed = [...states.values()].reduce((sum, { counts }) => sum + counts.changed, 0);
+    const status = this.#statusOf(failed, changed, mode);
+    this.#emit({
+      kind: 'run-finished',
+      status,
+      hosts: Object.fromEntries(
+        [...states]
+          .filter(([host]) => host !== '')
+          .map(([host, { counts }]) => [host, { ...counts, roundTrips: this.#sessions.roundTripsOf(host) }]),
+      ),
+      durationMs: Date.now() - startedAt,
+    });
+    return { status, changed, failed };
+  }
+
+  #statusOf(failed: ReadonlyMap<string, FleetError>, changed: number, mode: 'plan' | 'apply'): RunStatus {
+    if (this.#options.signal.aborted) return 'interrupted';
+    if (failed.size > 0) return 'failed';
+    if (changed === 0) return 'unchanged';
+    return mode === 'plan' ? 'would-change' : 'changed';
+  }
+
+  #context(mode: 'plan' | 'apply', states: Map<string, HostState>): RunContext {
+    return {
+      runId: this.id,
+      mode,
+      fleet: this.#options.fleet,
+      emit: this.#emit,
+      checkArgs: this.#options.checkArgs,
+      sessionOf: (host, become) => this.#sessions.of(host, become),
+      stateOf: (host) => {
+        const state = states.get(host) ?? newHostState();
+        states.set(host, state);
+        return state;
+      },
+      control: this.#control,
+      signal: this.#options.signal,
+      beforeChange: (session) => this.#lock(session),
+      onAction: () => {
+        this.#epoch.count += 1;
+        this.#lookedAt = undefined;
+      },
+      extraVars: this.#options.extraVars ?? {},
+    };
+  }
+
+  async #lock(session: HostSession): Promise<void> {
+    const first = await this.#firstToLock();
+    if (first !== undefined) await this.#locks.acquire(first);
+    await this.#locks.acquire(session);
+  }
+
+  async #firstToLock(): Promise<HostSession | undefined> {
+    for (const host of this.#options.lockFirst ?? []) {
+      const session = this.#sessions.of(host, { enabled: true });
+      if (
+        await session.connect().then(
+          () => true,
+          () => false,
+        )
+      )
+        return session;
+    }
+    return undefined;
+  }
+
+  /** One trip per host with every question that can be asked before anything is done. Hosts that cannot be reached leave the run. */
+  async #look(context: RunContext, hosts: readonly Host[], mode: 'plan' | 'apply'): Promise<void> {
+    if (this.#lookedAt !== undefined && Date.now() - this.#lookedAt < freshForMs) return;
+    const startedAt = Date.now();
+    this.#sessions.forgetAll();
+    const wanted = lookAhead(this.#options.plays, context);
+    for (const host of hosts)
+      if (!wanted.hosts.has(this.#sessions.of(host.name, undefined)))
+        wanted.hosts.set(this.#sessions.of(host.name, undefined), []);
+    if (mode === 'apply') for (const facts of wanted.hosts.values()) facts.push(unfinishedJobs);
+    await Promise.all([
+      this.#control.ask(wanted.control),
+      ...[...wanted.hosts].map(async ([session, facts]) => {
+        await session.connect().catch((error) => this.#unreachable(context, session.host, error));
+        if (context.stateOf(session.host).failed === undefined) await session.ask(facts);
+      }),
+    ]);
+    if (mode === 'apply') await this.#awaitOldJobs([...wanted.hosts.keys()], wanted.hosts);
+    this.#lookedAt = Date.now();
+    this.#emit({
+      kind: 'look-finished',
+      hosts: wanted.hosts.size,
+      facts: [...wanted.hosts.values()].reduce((sum, facts) => sum + facts.length, 0),
+      durationMs: Date.now() - startedAt,
+    });
+  }
+
+  #unreachable(context: RunContext, host: string, thrown: unknown): void {
+    const state = context.stateOf(host);
+    if (state.failed !== undefined) return;
+    const error =
+      thrown instanceof FleetError
+        ? thrown.within({ host })
+        : new FleetError({ code: 'HOST_UNREACHABLE', message: String(thrown), host });
+    state.failed = error;
+    this.#emit({ kind: 'host-failed', host, error: error.toFault() });
+  }
+
+  async #awaitOldJobs(
+    sessions: readonly HostSession[],
+    wanted: ReadonlyMap<HostSession, readonly unknown[]>,
+  ): Promise<void> {
+    await Promise.all(
+      sessions.map(async (session) => {
+        const known = session.facts.get(unfinishedJobs.key);
+        if (known === undefined || 'error' in known || known.value === 0 || !wanted.has(session)) return;
+        this.#emit({
+          kind: 'warning',
+          code: 'UNFINISHED_JOB',
+          message: 'an earlier run was broken off in the middle of a job; waiting for it to end',
+          host: session.host,
+        });
+        await waitUntilHolds(waitForUnfinishedJobs, session, this.#options.signal, () => {});
+        await session.batch([{ script: removeFinishedJobs }], { deadlineMs: 10_000 });
+        session.facts.forget('everything');
+      }),
+    );
+  }
+
+  /** Whether the run goes on after this play. */
+  async #play(context: RunContext, play: Play): Promise<boolean> {
+    const alive = play.hosts.filter((host) => context.stateOf(host.name).failed === undefined);
+    const lost = play.hosts.length - alive.length;
+    if (play.hosts.length === 0) return true;
+    this.#emit({
+      kind: 'play-started',
+      play: play.name,
+      hosts: alive.map((host) => host.name),
+      mode: context.mode,
+    });
+    if (lost > 0 && play.anyErrorsFatal) return false;
+    const limit = pLimit(context.mode === 'plan' ? 1 : (this.#options.forks ?? defaultForks));
+    const batches = batchesOf(alive, play.serial);
+    for (const [index, batch] of batches.entries()) {
+      if (this.#options.signal.aborted) return false;
+      if (batches.length > 1) {
+        this.#emit({
+          kind: 'batch-started',
+          play: play.name,
+          hosts: batch.map((host) => host.name),
+          number: index + 1,
+          of: batches.length,
+        });
+      }
+      const shared: BatchShared = { once: new Map(), throttles: new Map(), ended: false, fatal: false };
+      await Promise.all(
+        batch.map((host) => limit(() => new HostRun(context, play, host, batch, shared).run())),
+      );
+      const failures = batch.filter((host) => context.stateOf(host.name).failed !== undefined).length;
+      if (shared.fatal || (failures > 0 && endsTheRun(play, failures, batch.length))) return false;
+      if (shared.ended === 'play') break;
+    }
+    return true;
+  }
+
+  async close(): Promise<void> {
+    await this.#locks.release();
+    await this.#sessions.close();
+  }
+}
+
+/** Whether this many failed hosts of a batch are too many. A play whose hosts have all failed ends the run too. */
+function endsTheRun(play: Play, failures: number, size: number): boolean {
+  if (play.anyErrorsFatal || failures === size) return true;
+  return play.maxFailPercentage !== undefined && (failures * 100) / size > play.maxFailPercentage;
+}

@@ -1,0 +1,121 @@
+import { sh } from '../core/shell.ts';
+import type { Fact } from '../engine/fact.ts';
+import type { Answer } from '../ssh/connection.ts';
+
+/** A user of a host. */
+export interface User {
+  readonly name: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly group: string;
+  readonly comment: string;
+  readonly home: string;
+  readonly shell: string;
+  /** Supplementary groups, sorted. */
+  readonly groups: readonly string[];
+  /** The password field of /etc/shadow as a hash of itself: enough to see whether it is a certain one. Empty when it cannot be read. */
+  readonly passwordSha256: string;
+  /** No password opens the account (`!`, `*` or `!hash`). */
+  readonly locked: boolean;
+}
+
+/** A user by name; `undefined` when there is none. The password hash never leaves the host. Source: getent or /etc/passwd, id, /etc/shadow. */
+export function user(name: string): Fact<User | undefined> {
+  return {
+    key: `account:user ${name}`,
+    sh: sh`u=${name}
+l=$(getent passwd "$u" 2>/dev/null || grep -e ${`^${escaped(name)}:`} /etc/passwd)
+if [ -n "$l" ]; then
+  printf '%s\\n' "$l" | head -n 1
+  id -gn "$u"; id -Gn "$u"
+  p=$(grep -e ${`^${escaped(name)}:`} /etc/shadow 2>/dev/null | cut -d : -f 2)
+  case $p in '!'*|'*'*) echo locked ;; *) echo open ;; esac
+  if [ -r /etc/shadow ]; then printf %s "$p" | sha256sum; else echo -; fi
+fi`,
+    parse: parseUser,
+  };
+}
+
+function escaped(name: string): string {
+  return name.replace(/[.[\]*^$\\]/g, '\\$&');
+}
+
+/** The parser of `user`: nothing, or passwd line, group, groups, locked, hash. */
+export function parseUser(answer: Answer): User | undefined {
+  const [line = '', group = '', groups = '', lock = '', hash = ''] = answer.stdout.split('\n');
+  if (line === '') return undefined;
+  const [name = '', , uid = '', gid = '', comment = '', home = '', shell = ''] = line.split(':');
+  if (!/^\d+$/.test(uid)) throw new Error(`getent answered ${JSON.stringify(line)}`);
+  return {
+    name,
+    uid: Number(uid),
+    gid: Number(gid),
+    group,
+    comment,
+    home,
+    shell,
+    groups: groups
+      .split(' ')
+      .filter((one) => one !== '' && one !== group)
+      .sort(),
+    passwordSha256: /^[0-9a-f]{64}/.exec(hash)?.[0] ?? '',
+    locked: lock === 'locked',
+  };
+}
+
+/** A group by name; `undefined` when there is none. Source: getent or /etc/group. */
+export function group(name: string): Fact<{ readonly name: string; readonly gid: number } | undefined> {
+  return {
+    key: `account:group ${name}`,
+    sh: sh`getent group ${name} 2>/dev/null || grep -e ${`^${escaped(name)}:`} /etc/group; true`,
+    parse: (answer) => {
+      const [found = '', , gid = ''] = answer.stdout.split('\n')[0]?.split(':') ?? [];
+      return found === '' ? undefined : { name: found, gid: Number(gid) };
+    },
+  };
+}
+
+/** Where a user's keys are and which are there. */
+export interface AuthorizedKeys {
+  readonly home: string | undefined;
+  readonly group: string;
+  /** The text of the file; empty when there is none. */
+  readonly text: string;
+  readonly exists: boolean;
+  readonly mode: string;
+  readonly owner: string;
+}
+
+/** A user's authorized_keys file, at `path` or in their home. Keys are public. Source: getent, cat, stat. */
+export function authorizedKeys(name: string, path: string | undefined): Fact<AuthorizedKeys> {
+  return {
+    key: `account:keys ${name} ${path ?? ''}`,
+    sh: sh`u=${name}
+h=$( (getent passwd "$u" 2>/dev/null || grep -e ${`^${escaped(name)}:`} /etc/passwd) | head -n 1 | cut -d : -f 6)
+echo "$h"; id -gn "$u" 2>/dev/null || echo
+f=${path ?? ''}; [ -n "$f" ] || f=$h/.ssh/authorized_keys
+if [ -n "$h$f" ] && [ -f "$f" ]; then stat -L -c '%a %U' "$f"; cat "$f"; else echo -; fi`,
+    parse: (answer) => {
+      const [home = '', group = '', stat = '-', ...text] = answer.stdout.split('\n');
+      const [mode = '', owner = ''] = stat.split(' ');
+      return {
+        home: home === '' ? undefined : home,
+        group,
+        text: stat === '-' ? '' : text.join('\n'),
+        exists: stat !== '-',
+        mode: mode.padStart(4, '0'),
+        owner,
+      };
+    },
+  };
+}
+
+/** A user's crontab; empty when there is none. `undefined` when the host has no cron. Source: crontab -l. */
+export function crontab(name: string | undefined): Fact<string | undefined> {
+  const who = name === undefined ? [] : ['-u', name];
+  return {
+    key: `cron:${name ?? ''}`,
+    sh: sh`if command -v crontab >/dev/null 2>&1; then echo =; crontab -l ${who} 2>/dev/null; fi; true`,
+    parse: (answer) => (answer.stdout.startsWith('=\n') ? answer.stdout.slice(2) : undefined),
+  };
+}

@@ -1,0 +1,28 @@
+import { sh } from '../core/shell.ts';
+import type { Fact } from '../engine/fact.ts';
+
+/** `missing`: neither loaded, built in, nor to be found by modprobe. */
+export type KernelModuleState = 'loaded' | 'built-in' | 'available' | 'missing';
+
+/**
+ * Whether the running kernel has a module. br_netfilter counts as built in where /proc/sys/net/bridge is there without a
+ * module tree (containers, kernels with everything inside). Source: /proc/modules, /sys/module, modules.builtin, modprobe -n.
+ */
+export function kernelModule(name: string): Fact<KernelModuleState> {
+  const id = name.replaceAll('-', '_');
+  return {
+    key: `kernel-module:${id}`,
+    sh: sh`m=${id}
+if grep -q "^$m " /proc/modules 2>/dev/null; then echo loaded
+elif [ -d "/sys/module/$m" ] || { [ "$m" = br_netfilter ] && [ -d /proc/sys/net/bridge ]; } || { [ "$m" = overlay ] && grep -q overlay /proc/filesystems 2>/dev/null; }; then echo built-in
+elif cat "/lib/modules/$(uname -r)/modules.builtin" 2>/dev/null | tr - _ | grep -q "/$m\\.ko"; then echo built-in
+elif modprobe -n -q "$m" 2>/dev/null; then echo available
+else echo missing; fi`,
+    parse: (answer) => {
+      const state = answer.stdout.trim();
+      if (state === 'loaded' || state === 'built-in' || state === 'available' || state === 'missing')
+        return state;
+      throw new Error(`unknown answer ${JSON.stringify(answer.stdout + answer.stderr)}`);
+    },
+  };
+}

@@ -1,0 +1,152 @@
+import { Secret } from '../core/secret.ts';
+import { usageError } from './findings.ts';
+import type { Host } from './fleet.ts';
+import { SettingValues } from './setting-values.ts';
+import { allVariables, variableInfo } from './variables.ts';
+
+/**
+ * What the inventory says of one k3s node, with defaults filled in. The texts may hold secrets out of a vault: give
+ * `secretsOf(host)` to the redactor before anything is shown.
+ */
+export interface NodeSettings {
+  /** Throws `K3S_VERSION_MISSING` when read and not set: removing k3s needs no version. */
+  readonly k3sVersion: string;
+  readonly token: Secret | undefined;
+  readonly apiEndpoint: string | undefined;
+  readonly apiPort: number;
+  readonly extraServerArgs: string;
+  readonly extraAgentArgs: string;
+  readonly serverConfigYaml: string | undefined;
+  readonly agentConfigYaml: string | undefined;
+  readonly registriesConfigYaml: string | undefined;
+  readonly extraInstallEnvs: Readonly<Record<string, string>>;
+  /** Each `NAME=value`. */
+  readonly extraServiceEnvs: readonly string[];
+  readonly extraManifests: readonly string[];
+  readonly optTlsSan: readonly string[];
+  readonly clusterCidr: string | undefined;
+  readonly serviceCidr: string | undefined;
+  readonly clusterContext: string;
+  readonly kubeconfig: string | undefined;
+  readonly userKubectl: boolean;
+  readonly k3sServerLocation: string;
+  readonly systemdDir: string;
+  readonly airgapDir: string | undefined;
+  readonly useExternalDatabase: boolean;
+  readonly manageFirewall: boolean;
+  readonly artifactUrl: string;
+  readonly channelsUrl: string;
+  readonly binarySource: 'control' | 'node';
+  readonly k3sInstallScript: string | undefined;
+  readonly k3sInstallUrl: string;
+  readonly k3sInstallSha256: string | undefined;
+  readonly nodeReadyTimeoutS: number;
+  readonly k3sStartTimeoutS: number;
+  readonly downloadTimeoutS: number;
+  readonly rebootTimeoutS: number;
+  readonly drainTimeoutS: number;
+}
+
+const known = new WeakMap<object, NodeSettings>();
+
+/**
+ * The typed, frozen settings of a host.
+ * @throws FleetError when a variable has the wrong type or cannot be templated, naming it, the host and the place.
+ */
+export function settingsOf(host: Pick<Host, 'name' | 'vars'>): NodeSettings {
+  const before = known.get(host.vars);
+  if (before !== undefined) return before;
+  const settings = readSettings(new SettingValues(host as Host));
+  known.set(host.vars, settings);
+  return settings;
+}
+
+function readSettings(values: SettingValues): NodeSettings {
+  const version = values.text('k3s_version')?.trim();
+  return Object.freeze<NodeSettings>({
+    get k3sVersion() {
+      return version ?? missingVersion(values.host.name);
+    },
+    token: values.secret('token'),
+    apiEndpoint: unbracketed(values.text('api_endpoint')?.trim()),
+    apiPort: values.number('api_port') ?? Number(fallback('api_port')),
+    extraServerArgs: values.text('extra_server_args') ?? '',
+    extraAgentArgs: values.text('extra_agent_args') ?? '',
+    serverConfigYaml: values.yaml('server_config_yaml'),
+    agentConfigYaml: values.yaml('agent_config_yaml'),
+    registriesConfigYaml: values.yaml('registries_config_yaml'),
+    extraInstallEnvs: Object.freeze(values.dict('extra_install_envs') ?? {}),
+    extraServiceEnvs: Object.freeze(values.list('extra_service_envs') ?? []),
+    extraManifests: Object.freeze(values.list('extra_manifests') ?? []),
+    optTlsSan: Object.freeze(values.list('opt_tls_san') ?? []),
+    clusterCidr: values.list('cluster_cidr')?.join(','),
+    serviceCidr: values.list('service_cidr')?.join(','),
+    clusterContext: values.text('cluster_context') ?? String(fallback('cluster_context')),
+    kubeconfig: values.text('kubeconfig'),
+    userKubectl: values.flag('user_kubectl') ?? true,
+    k3sServerLocation: values.text('k3s_server_location') ?? String(fallback('k3s_server_location')),
+    systemdDir: values.text('systemd_dir') ?? String(fallback('systemd_dir')),
+    airgapDir: values.text('airgap_dir'),
+    useExternalDatabase: values.flag('use_external_database') ?? false,
+    manageFirewall: values.flag('manage_firewall') ?? false,
+    artifactUrl: values.text('artifact_url') ?? String(fallback('artifact_url')),
+    channelsUrl: values.text('channels_url') ?? String(fallback('channels_url')),
+    binarySource: values.choice('binary_source', ['control', 'node']) ?? 'control',
+    k3sInstallScript: values.text('k3s_install_script'),
+    k3sInstallUrl: values.text('k3s_install_url') ?? String(fallback('k3s_install_url')),
+    k3sInstallSha256: values.text('k3s_install_sha256')?.trim().toLowerCase(),
+    nodeReadyTimeoutS: values.number('node_ready_timeout') ?? Number(fallback('node_ready_timeout')),
+    k3sStartTimeoutS: values.number('k3s_start_timeout') ?? Number(fallback('k3s_start_timeout')),
+    downloadTimeoutS: values.number('download_timeout') ?? Number(fallback('download_timeout')),
+    rebootTimeoutS: values.number('reboot_timeout') ?? Number(fallback('reboot_timeout')),
+    drainTimeoutS: values.number('drain_timeout') ?? Number(fallback('drain_timeout')),
+  });
+}
+
+function missingVersion(host: string): never {
+  throw usageError({
+    code: 'K3S_VERSION_MISSING',
+    message: 'k3s_version is not set',
+    fix: 'Set it in the vars of the cluster, e.g. "k3s_version: v1.33.4+k3s1" or "k3s_version: stable".',
+    host,
+  });
+}
+
+function fallback(name: string): unknown {
+  return variableInfo(name)?.default;
+}
+
+/** `[fd00::1]` and `fd00::1` are the same endpoint; URLs put the brackets back. */
+function unbracketed(endpoint: string | undefined): string | undefined {
+  return endpoint?.replace(/^\[([0-9a-fA-F:.]+)\]$/, '$1');
+}
+
+/**
+ * Everything secret that a host's known variables hold, and all its vault values that can be opened: for the redactor.
+ * Variables that cannot be read are left to those who need them.
+ */
+export function secretsOf(host: Host): readonly Secret[] {
+  const secrets: Secret[] = [];
+  const secretNames = new Set(allVariables().flatMap((info) => (info.secret ? [info.name] : [])));
+  for (const name of host.vars.names()) {
+    const value = readable(host, name);
+    if (secretNames.has(name) && typeof value === 'string' && value !== '') secrets.push(new Secret(value));
+    else collect(value, secrets, 0);
+  }
+  return secrets;
+}
+
+function readable(host: Host, name: string): unknown {
+  try {
+    return host.vars.get(name);
+  } catch {
+    return undefined;
+  }
+}
+
+function collect(value: unknown, secrets: Secret[], depth: number): void {
+  if (value instanceof Secret) secrets.push(value);
+  else if (value !== null && typeof value === 'object' && depth < 60) {
+    for (const item of Object.values(value)) collect(item, secrets, depth + 1);
+  }
+}

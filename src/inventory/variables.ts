@@ -1,0 +1,338 @@
+import { type Static, type TSchema, Type } from '@sinclair/typebox';
+
+/** Which machines read a variable, so that it is checked only where it counts. */
+export type VariableScope = 'connection' | 'node' | 'server' | 'agent' | 'control';
+
+interface About {
+  readonly description: string;
+  readonly scope: VariableScope;
+  readonly default?: unknown;
+  readonly example?: unknown;
+  /** Shown nowhere. */
+  readonly secret?: boolean;
+  readonly minimum?: number;
+  readonly maximum?: number;
+}
+
+function text(about: About & { readonly choices?: readonly string[] }) {
+  const { choices, ...rest } = about;
+  return Type.Union([Type.String(choices === undefined ? {} : { enum: [...choices] }), Type.Number()], rest);
+}
+
+/** Text that may span lines; a dict is taken as the YAML it stands for. */
+function yamlText(about: About) {
+  return Type.Union([Type.String(), Type.Record(Type.String(), Type.Unknown())], about);
+}
+
+function number(about: About) {
+  const { minimum, maximum, ...rest } = about;
+  const bounds = { ...(minimum === undefined ? {} : { minimum }), ...(maximum === undefined ? {} : { maximum }) };
+  return Type.Union([Type.Integer(bounds), Type.String({ pattern: '^[0-9]+$' })], rest);
+}
+
+/** A boolean, or the words that Ansible takes for one. */
+function flag(about: About) {
+  return Type.Union(
+    [Type.Boolean(), Type.String({ pattern: '^(?:[Yy]es|[Nn]o|[Tt]rue|[Ff]alse|[Oo]n|[Oo]ff|YES|NO|TRUE|FALSE|ON|OFF|y|n|0|1)$' }), Type.Integer({ minimum: 0, maximum: 1 })],
+    about,
+  );
+}
+
+function list(about: About) {
+  return Type.Union([Type.Array(Type.Union([Type.String(), Type.Number(), Type.Boolean()])), Type.String()], about);
+}
+
+const scalar = Type.Union([Type.String(), Type.Number(), Type.Boolean(), Type.Null()]);
+
+/**
+ * Every variable that fleet itself reads, with what it is for: validation, editors and docs/variables.md are made from it.
+ * Inventories may hold any others; templates use them.
+ */
+export const VARIABLES = Type.Object(
+  {
+    k3s_version: text({
+      scope: 'node',
+      description: 'The k3s to run: a release, the newest of a minor, or a channel. Change it for a rolling upgrade.',
+      example: 'v1.33.4+k3s1',
+    }),
+    token: text({
+      scope: 'node',
+      secret: true,
+      description: 'The secret that nodes join the cluster with. Left out, the first server makes one.',
+      example: "{{ lookup('env', 'K3S_TOKEN') }}",
+    }),
+    api_endpoint: text({
+      scope: 'node',
+      description: 'Name or address under which agents, other servers and kubectl reach the API; the first server by default.',
+      example: 'k3s.example.org',
+    }),
+    api_port: number({ scope: 'node', minimum: 1, maximum: 65535, default: 6443, description: 'The port of the API.' }),
+    extra_server_args: text({
+      scope: 'server',
+      default: '',
+      description: 'Flags added to `k3s server`.',
+      example: '--disable traefik',
+    }),
+    extra_agent_args: text({
+      scope: 'agent',
+      default: '',
+      description: 'Flags added to `k3s agent`.',
+      example: '--node-label disk=ssd',
+    }),
+    server_config_yaml: yamlText({
+      scope: 'server',
+      description: 'The content of /etc/rancher/k3s/config.yaml on servers.',
+      example: 'write-kubeconfig-mode: "0600"\n',
+    }),
+    agent_config_yaml: yamlText({
+      scope: 'agent',
+      description: 'The content of /etc/rancher/k3s/config.yaml on agents.',
+      example: 'node-label:\n  - disk=ssd\n',
+    }),
+    registries_config_yaml: yamlText({
+      scope: 'node',
+      description: 'The content of /etc/rancher/k3s/registries.yaml: mirrors and passwords of image registries.',
+      example: 'mirrors:\n  docker.io:\n    endpoint: [https://mirror.example.org]\n',
+    }),
+    extra_install_envs: Type.Record(Type.String(), scalar, {
+      scope: 'node',
+      default: {},
+      description: 'Environment variables for the install script.',
+      example: { INSTALL_K3S_SKIP_SELINUX_RPM: 'true' },
+    }),
+    extra_service_envs: list({
+      scope: 'node',
+      default: [],
+      description: 'Environment variables of the k3s service, as NAME=value.',
+      example: ['HTTPS_PROXY=http://proxy.example.org:3128'],
+    }),
+    extra_manifests: list({
+      scope: 'server',
+      default: [],
+      description: 'Manifest files of this machine that k3s applies; paths are relative to the playbook.',
+      example: ['manifests/ingress.yaml'],
+    }),
+    opt_tls_san: list({
+      scope: 'server',
+      default: [],
+      description: 'More names and addresses for the certificate of the API.',
+      example: ['k3s.home.example.org'],
+    }),
+    cluster_cidr: text({
+      scope: 'server',
+      description: "The pods' networks, IPv4 and IPv6 separated by a comma; 10.42.0.0/16 by default.",
+      example: '10.42.0.0/16,fd00:42::/56',
+    }),
+    service_cidr: text({
+      scope: 'server',
+      description: "The services' networks; 10.43.0.0/16 by default.",
+      example: '10.43.0.0/16,fd00:43::/112',
+    }),
+    cluster_context: text({
+      scope: 'control',
+      default: 'k3s-ansible',
+      description: 'What the cluster, its user and its context are called in the kubeconfig.',
+      example: 'home',
+    }),
+    kubeconfig: text({
+      scope: 'control',
+      description: 'The file on this machine to merge the cluster into; ~/.kube/config by default.',
+      example: './kubeconfig.yaml',
+    }),
+    user_kubectl: flag({
+      scope: 'server',
+      default: true,
+      description: 'Whether the login user of a server may use kubectl there without sudo.',
+    }),
+    k3s_server_location: text({
+      scope: 'node',
+      default: '/var/lib/rancher/k3s',
+      description: 'The data folder of k3s.',
+    }),
+    systemd_dir: text({ scope: 'node', default: '/etc/systemd/system', description: 'Where unit files go.' }),
+    airgap_dir: text({
+      scope: 'node',
+      description: 'A folder of this machine with k3s, its images and the install script: nothing is downloaded then.',
+      example: './airgap',
+    }),
+    use_external_database: flag({
+      scope: 'node',
+      default: false,
+      description: 'Whether the servers share a database of their own instead of embedded etcd.',
+    }),
+    manage_firewall: flag({
+      scope: 'node',
+      default: false,
+      description: 'Whether ports are opened in firewalld or ufw where one is active.',
+    }),
+    server_group: text({ scope: 'node', default: 'server', description: 'The name of the group of servers.' }),
+    agent_group: text({ scope: 'node', default: 'agent', description: 'The name of the group of agents.' }),
+
+    artifact_url: text({
+      scope: 'node',
+      default: 'https://github.com/k3s-io/k3s/releases/download',
+      description: 'Where releases are fetched from: a mirror with the folders of the release page.',
+      example: 'https://mirror.example.org/k3s',
+    }),
+    channels_url: text({
+      scope: 'control',
+      default: 'https://update.k3s.io/v1-release/channels',
+      description: 'Where channels and minors (`stable`, `v1.33`) are resolved.',
+    }),
+    binary_source: text({
+      scope: 'node',
+      choices: ['control', 'node'],
+      default: 'control',
+      description: 'Whether this machine downloads k3s and hands it on, or each node downloads it.',
+    }),
+    k3s_install_script: text({
+      scope: 'node',
+      description: "A file of this machine to use as k3s' install script instead of fetching it.",
+      example: './install.sh',
+    }),
+    k3s_install_url: text({
+      scope: 'node',
+      default: 'https://get.k3s.io',
+      description: "Where k3s' install script is fetched from.",
+    }),
+    k3s_install_sha256: text({
+      scope: 'node',
+      description: 'The sha256 that the install script must have.',
+    }),
+    node_ready_timeout: number({
+      scope: 'node',
+      minimum: 1,
+      default: 300,
+      description: 'Seconds to wait until a node is Ready.',
+    }),
+    k3s_start_timeout: number({
+      scope: 'node',
+      minimum: 1,
+      default: 180,
+      description: 'Seconds to wait until the k3s service is up.',
+    }),
+    download_timeout: number({
+      scope: 'node',
+      minimum: 1,
+      default: 600,
+      description: 'Seconds that one download may take.',
+    }),
+    reboot_timeout: number({
+      scope: 'node',
+      minimum: 1,
+      default: 600,
+      description: 'Seconds to wait until a host is back after a reboot.',
+    }),
+    drain_timeout: number({
+      scope: 'node',
+      minimum: 1,
+      default: 300,
+      description: 'Seconds that draining a node may take.',
+    }),
+
+    ansible_host: text({
+      scope: 'connection',
+      description: 'The name or address to connect to; the inventory name by default.',
+      example: '192.168.1.10',
+    }),
+    ansible_port: number({ scope: 'connection', minimum: 1, maximum: 65535, default: 22, description: 'The port of sshd.' }),
+    ansible_user: text({ scope: 'connection', description: 'Who logs in.', example: 'debian' }),
+    ansible_connection: text({
+      scope: 'connection',
+      default: 'ssh',
+      description: 'How to reach the host: `ssh`, `local` for this machine, `openssh` for the system’s ssh program.',
+    }),
+    ansible_ssh_private_key_file: text({
+      scope: 'connection',
+      description: 'The key to log in with.',
+      example: '~/.ssh/id_ed25519',
+    }),
+    ansible_private_key_file: text({ scope: 'connection', description: 'Another name for ansible_ssh_private_key_file.' }),
+    ansible_password: text({ scope: 'connection', secret: true, description: 'The password to log in with.' }),
+    ansible_ssh_pass: text({ scope: 'connection', secret: true, description: 'Another name for ansible_password.' }),
+    ansible_ssh_password: text({ scope: 'connection', secret: true, description: 'Another name for ansible_password.' }),
+    ansible_become: flag({
+      scope: 'connection',
+      description: 'Whether to become another user (root) after logging in.',
+    }),
+    ansible_become_method: text({
+      scope: 'connection',
+      choices: ['sudo', 'doas', 'su', 'ansible.builtin.sudo', 'community.general.doas', 'ansible.builtin.su'],
+      default: 'sudo',
+      description: 'How to become another user.',
+    }),
+    ansible_become_user: text({ scope: 'connection', default: 'root', description: 'Whom to become.' }),
+    ansible_become_password: text({ scope: 'connection', secret: true, description: 'The password for becoming.' }),
+    ansible_become_pass: text({ scope: 'connection', secret: true, description: 'Another name for ansible_become_password.' }),
+    ansible_ssh_args: text({ scope: 'connection', description: 'Options of ssh, instead of the usual ones.' }),
+    ansible_ssh_common_args: text({
+      scope: 'connection',
+      description: 'Options of ssh: -J, -o ProxyCommand, -i, -p and others.',
+      example: '-J jump.example.org',
+    }),
+    ansible_ssh_extra_args: text({ scope: 'connection', description: 'More options of ssh.' }),
+    ansible_ssh_host_key_checking: Type.Union([flagOrWord()], {
+      scope: 'connection',
+      description: 'Whether the host key must be known; host_key_checking says it in more words.',
+    }),
+    ansible_host_key_checking: Type.Union([flagOrWord()], {
+      scope: 'connection',
+      description: 'Another name for ansible_ssh_host_key_checking.',
+    }),
+    host_key_checking: Type.Union([flagOrWord()], {
+      scope: 'connection',
+      default: 'yes',
+      description: '`yes`: only known host keys; `accept-new`: unknown ones are added, changed ones refused; `no`: any.',
+    }),
+    ansible_ssh_timeout: number({ scope: 'connection', minimum: 1, description: 'Seconds that connecting may take.' }),
+    ansible_timeout: number({ scope: 'connection', minimum: 1, description: 'Another name for ansible_ssh_timeout.' }),
+    ssh_transport: text({
+      scope: 'connection',
+      choices: ['ssh2', 'openssh'],
+      default: 'ssh2',
+      description: 'fleet’s own ssh client, or the system’s for certificates, FIDO keys and GSSAPI.',
+    }),
+    fleet_ssh_transport: text({
+      scope: 'connection',
+      choices: ['ssh2', 'openssh'],
+      description: 'Another name for ssh_transport.',
+    }),
+  },
+  { additionalProperties: true },
+);
+
+function flagOrWord() {
+  return Type.Union([Type.Boolean(), Type.String({ pattern: '^(?:[Yy]es|[Nn]o|[Tt]rue|[Ff]alse|accept-new|ask|off|on)$' })]);
+}
+
+export type VariableName = keyof Static<typeof VARIABLES>;
+
+/** What is known of one variable, for documentation and `fleet explain`. */
+export interface VariableInfo {
+  readonly name: string;
+  readonly description: string;
+  readonly scope: VariableScope;
+  readonly default?: unknown;
+  readonly example?: unknown;
+  readonly secret: boolean;
+  readonly schema: TSchema;
+}
+
+export function variableInfo(name: string): VariableInfo | undefined {
+  const schema = (VARIABLES.properties as Readonly<Record<string, TSchema>>)[name];
+  if (schema === undefined || !Object.hasOwn(VARIABLES.properties, name)) return undefined;
+  return {
+    name,
+    description: String(schema.description ?? ''),
+    scope: schema['scope'] as VariableScope,
+    secret: schema['secret'] === true,
+    schema,
+    ...(schema.default === undefined ? {} : { default: schema.default as unknown }),
+    ...(schema['example'] === undefined ? {} : { example: schema['example'] as unknown }),
+  };
+}
+
+/** All known variables, in the order of the schema: those of k3s first, those of the connection last. */
+export function allVariables(): readonly VariableInfo[] {
+  return Object.keys(VARIABLES.properties).flatMap((name) => variableInfo(name) ?? []);
+}

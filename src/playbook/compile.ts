@@ -1,0 +1,582 @@
+import { dirname, resolve } from 'node:path';
+import { type Fault, FleetError, FleetErrors, type Place } from '../core/errors.ts';
+import type { Secret } from '../core/secret.ts';
+import type { Play } from '../engine/play.ts';
+import type { Fleet, Host, Variables } from '../inventory/fleet.ts';
+import { shown, truthOf } from './args.ts';
+import {
+  attempt,
+  type Compilation,
+  type Context,
+  deepestInclude,
+  type Inherited,
+  mostTasks,
+  nothingInherited,
+  type PlayState,
+  report,
+} from './context.ts';
+import { locate, PlaybookFiles } from './files.ts';
+import { checkNotified, handlersOf } from './handlers.ts';
+import { variablesOfFile } from './include-vars.ts';
+import { importKeywords, playKeywords } from './keywords.ts';
+import { entryOf, type Located } from './located.ts';
+import { meant } from './nearest.ts';
+import { compileRoles } from './roles.ts';
+import {
+  conditionsOf,
+  flagOf,
+  inherit,
+  readWords,
+  templateNow,
+  textIn,
+  textOf,
+  varsOf,
+  type Words,
+  wordValue,
+} from './settings.ts';
+import { fromTask, taskNames } from './start-at.ts';
+import { type StepLibrary, withPlaybookSteps } from './step-library.ts';
+import { isSelected } from './tags.ts';
+import { compileEntries, implicitFlush } from './tasks.ts';
+import { hasTemplate } from './template-text.ts';
+
+/** A question that `vars_prompt` asks. */
+export interface PromptQuestion {
+  readonly name: string;
+  readonly text: string;
+  /** What is typed is not shown. */
+  readonly isPrivate: boolean;
+  readonly byDefault?: string;
+  /** Asked twice. */
+  readonly confirm: boolean;
+}
+
+export interface CompileOptions {
+  readonly fleet: Fleet;
+  /** What names of hosts, files, roles and tags are templated with. Default: the fleet's variables that belong to no host. */
+  readonly scope?: Variables;
+  readonly steps: StepLibrary;
+  readonly extraVars?: Readonly<Record<string, unknown>>;
+  readonly tags?: readonly string[];
+  readonly skipTags?: readonly string[];
+  /** Name (or shell pattern) of the first task to run. */
+  readonly startAt?: string;
+  /** A further host pattern; plays keep the hosts that are in both. */
+  readonly limit?: string;
+  /** Further folders in which roles are looked for. */
+  readonly rolesPath?: readonly string[];
+  /** Asks a person. Absent where nobody can be asked: a question without an answer in -e is then an error. */
+  readonly prompt?: (question: PromptQuestion) => Promise<string | Secret>;
+  /** Opens vault text. */
+  readonly decrypt?: (ciphertext: string, where: Place) => unknown;
+  readonly onWarning?: (warning: Fault) => void;
+  /** For `order: shuffle`; from 0 to 1. */
+  readonly random?: () => number;
+}
+
+/** A play, with what only lists and logs want to know. */
+export interface CompiledPlay extends Play {
+  /** The hosts as written. */
+  readonly pattern: string;
+  readonly tags: readonly string[];
+}
+
+/**
+ * Turns a playbook into plays. All that can be known to be wrong before any connection is found, all at once.
+ *
+ * @throws FleetError or FleetErrors with PLAYBOOK_… codes and places
+ */
+export async function compilePlaybook(path: string, given: CompileOptions): Promise<readonly CompiledPlay[]> {
+  const options = { ...given, onWarning: eachOnce(given.onWarning) };
+  const answers: Record<string, unknown> = {};
+  if (options.prompt !== undefined) {
+    // Faults first: nobody should type a password for a playbook that cannot run.
+    const rehearsed = new Compiler(options, {}, true);
+    rehearsed.compile(path);
+    for (const question of rehearsed.questions) answers[question.name] = await options.prompt(question);
+    if (rehearsed.questions.length === 0) return rehearsed.plays;
+  }
+  const compiler = new Compiler(options, answers, false);
+  compiler.compile(path);
+  return compiler.plays;
+}
+
+/** Compiles without asking anybody: a `vars_prompt` that -e does not answer and that has no default is an error. */
+export function compilePlaybookSync(
+  path: string,
+  options: Omit<CompileOptions, 'prompt'>,
+): readonly CompiledPlay[] {
+  const compiler = new Compiler(options, {}, false);
+  compiler.compile(path);
+  return compiler.plays;
+}
+
+class Compiler {
+  readonly questions: PromptQuestion[] = [];
+  plays: readonly CompiledPlay[] = [];
+  readonly #compilation: Compilation;
+  readonly #scope: Variables;
+
+  constructor(
+    private readonly options: CompileOptions,
+    private readonly answers: Readonly<Record<string, unknown>>,
+    private readonly willAsk: boolean,
+  ) {
+    const yamlOptions = { decrypt: options.decrypt };
+    this.#compilation = {
+      files: new PlaybookFiles(yamlOptions),
+      steps: withPlaybookSteps(options.steps, yamlOptions),
+      selection: { only: options.tags ?? [], skip: options.skipTags ?? [] },
+      rolesPath: options.rolesPath ?? [],
+      errors: [],
+      warn: options.onWarning ?? (() => {}),
+      budget: { left: mostTasks },
+    };
+    this.#scope = (options.scope ?? options.fleet.vars).with(options.extraVars ?? {});
+  }
+
+  compile(path: string): void {
+    const file = resolve(path);
+    const plays = this.#playbook(file, { file }, [], nothingInherited);
+    FleetErrors.throwIfAny(inOrder(this.#compilation.errors));
+    this.plays = this.options.startAt === undefined ? plays : startingAt(plays, this.options.startAt);
+  }
+
+  #context(file: string, chain: readonly string[], inherited: Inherited, name: string): Context {
+    const play: PlayState = {
+      name,
+      folder: dirname(file),
+      handlers: [],
+      roleDefaults: {},
+      roleVars: {},
+      rolesDone: new Set(),
+      roleHandlers: new Set(),
+      notified: [],
+      handlersOpen: false,
+    };
+    return {
+      compilation: this.#compilation,
+      play,
+      scope: this.#scope,
+      file,
+      chain,
+      inherited,
+      handlers: false,
+      rehearsal: false,
+    };
+  }
+
+  #playbook(
+    file: string,
+    namedAt: Place,
+    above: readonly string[],
+    inherited: Inherited,
+  ): readonly CompiledPlay[] {
+    const chain = [...above, file];
+    const context = this.#context(file, chain, inherited, file);
+    const node = attempt(context, undefined, () =>
+      this.#compilation.files.yaml(file, namedAt.line === undefined ? undefined : namedAt),
+    );
+    if (node === undefined) return [];
+    if (node.items === undefined) {
+      report(context, {
+        code: 'PLAYBOOK_NOT_A_LIST',
+        message:
+          node.value === null
+            ? 'the playbook is empty'
+            : `a playbook must be a list of plays, not ${shown(node.value)}`,
+        fix: "Begin each play with '- hosts: …'.",
+        where: node.place,
+      });
+      return [];
+    }
+    if (node.items.length === 0) {
+      report(context, {
+        code: 'PLAYBOOK_NOT_A_LIST',
+        message: 'the playbook is empty',
+        fix: "Begin each play with '- hosts: …'.",
+        where: node.place,
+      });
+    }
+    return node.items.flatMap((item) => this.#item(context, item));
+  }
+
+  #item(context: Context, node: Located): readonly CompiledPlay[] {
+    if (node.entries === undefined) {
+      report(context, {
+        code: 'PLAYBOOK_PLAY',
+        message: `a play must be a mapping, not ${shown(node.value)}`,
+        fix: "Write '- hosts: PATTERN' and its tasks below.",
+        where: node.place,
+      });
+      return [];
+    }
+    const imported = (['import_playbook', 'ansible.builtin.import_playbook', 'include'] as const)
+      .map((key) => entryOf(node, key))
+      .find((entry) => entry !== undefined);
+    if (imported !== undefined) return this.#import(context, node, imported.key, imported.node);
+    if (entryOf(node, 'hosts') === undefined) {
+      const close = node.entries.find(({ key }) => meant(key, ['hosts'], '') !== '');
+      report(context, {
+        code: 'PLAYBOOK_HOSTS_MISSING',
+        message:
+          close === undefined
+            ? "this play has no 'hosts'"
+            : `this play has '${close.key}' where 'hosts' should be`,
+        fix: looksLikeTask(node)
+          ? "This looks like a task: put it under 'tasks:' of a play."
+          : "Add 'hosts:' with a group or a pattern.",
+        where: close?.keyPlace ?? node.place,
+      });
+      return [];
+    }
+    const play = this.#play(context, node);
+    return play === undefined ? [] : [play];
+  }
+
+  #import(context: Context, node: Located, key: string, target: Located): readonly CompiledPlay[] {
+    const words = readWords(context, node, importKeywords, 'playbook import', (other) => other === key);
+    if (typeof target.value !== 'string' || target.value.trim() === '') {
+      report(context, {
+        code: 'PLAYBOOK_VALUE',
+        message: `'${key}' must be a file name, not ${shown(target.value)}`,
+        fix: 'Name one playbook; write one import per playbook.',
+        where: target.place,
+      });
+      return [];
+    }
+    const inherited = {
+      ...inherit(context, words),
+      when: [...context.inherited.when, ...(conditionsOf(context, words, 'when') ?? [])],
+    };
+    const name = templateNow({ ...context, inherited }, target.value.trim(), target.place);
+    if (name === undefined) return [];
+    const file = attempt(context, target.place, () =>
+      locate(String(name), [dirname(context.file)], target.place),
+    );
+    if (file === undefined) return [];
+    if (context.chain.includes(file) || context.chain.length >= deepestInclude) {
+      report(context, {
+        code: 'PLAYBOOK_INCLUDE_LOOP',
+        message: `playbooks import each other without end: ${[...context.chain.slice(Math.max(0, context.chain.indexOf(file))), file].join(' → ')}`,
+        fix: 'Break the circle.',
+        where: target.place,
+      });
+      return [];
+    }
+    return this.#playbook(file, target.place, context.chain, inherited);
+  }
+
+  #play(outer: Context, node: Located): CompiledPlay | undefined {
+    const words = readWords(outer, node, playKeywords, 'play');
+    const folder = dirname(outer.file);
+    const asked = this.#prompted(outer, words);
+    const own = { playbook_dir: folder, ...outer.inherited.vars, ...varsOf(outer, words), ...asked };
+    const scoped = this.#scope.with(own).with(this.options.extraVars ?? {});
+    const vars = { ...own, ...this.#varsFiles({ ...outer, scope: scoped }, words) };
+    const scope = this.#scope.with(vars).with(this.options.extraVars ?? {});
+    const at: Context = { ...outer, scope };
+    const pattern = this.#pattern(at, words);
+    const hosts = pattern === undefined ? [] : this.#hosts(at, pattern, words);
+    const name = textOf(words, 'name') ?? pattern ?? '';
+    const said = inherit(at, words);
+    // The play's own variables lie under those of its roles, so they are handed over apart.
+    const context: Context = {
+      ...this.#context(outer.file, outer.chain, { ...said, vars: {} }, name),
+      scope,
+    };
+    const sections = this.#sections(context, words);
+    const handlers = handlersOf(context);
+    checkNotified(context, handlers);
+    const factTags = ['always', ...said.tags];
+    const strategy = textOf(words, 'strategy');
+    if (
+      strategy !== undefined &&
+      !hasTemplate(strategy) &&
+      !/^(?:ansible\.builtin\.)?(?:linear|free|host_pinned|mitogen_\w+)$/.test(strategy)
+    ) {
+      report(context, {
+        code: 'PLAYBOOK_VALUE',
+        message: `no strategy is called '${strategy}'`,
+        fix: meant(strategy, ['linear', 'free'], "Write 'linear' or 'free'."),
+        where: words.get('strategy')?.node.place ?? node.place,
+      });
+    }
+    const maxFailPercentage = this.#percentage(at, words);
+    return {
+      name,
+      where: node.place,
+      pattern: pattern ?? '',
+      tags: said.tags,
+      hosts,
+      tasks: sections,
+      handlers,
+      vars: { ...vars, ...context.play.roleVars },
+      serial: this.#serial(at, words),
+      anyErrorsFatal: said.settings.anyErrorsFatal === true,
+      ...(maxFailPercentage === undefined ? {} : { maxFailPercentage }),
+      gatherFacts: this.#gathers(at, words) && isSelected(factTags, this.#compilation.selection),
+      ...(Object.keys(context.play.roleDefaults).length === 0 ? {} : { defaults: context.play.roleDefaults }),
+      strategy: strategy !== undefined && /free|host_pinned/.test(strategy) ? 'free' : 'linear',
+    };
+  }
+
+  #sections(context: Context, words: Words): Play['tasks'] {
+    const pre = compileEntries(context, words.get('pre_tasks')?.node);
+    const roles = compileRoles(context, words.get('roles')?.node);
+    if (words.has('tasks') && words.has('steps')) {
+      report(context, {
+        code: 'PLAYBOOK_VALUE',
+        message: "a play has 'tasks' or 'steps', not both: they mean the same",
+        fix: 'Put all under one of them.',
+        where: words.get('steps')?.keyPlace ?? { file: context.file },
+      });
+    }
+    const main = compileEntries(context, (words.get('tasks') ?? words.get('steps'))?.node);
+    const post = compileEntries(context, words.get('post_tasks')?.node);
+    compileEntries({ ...context, handlers: true }, words.get('handlers')?.node);
+    const middle = [...roles, ...main];
+    return [
+      ...pre,
+      ...(pre.length > 0 && middle.length + post.length > 0 ? [implicitFlush(context)] : []),
+      ...middle,
+      ...(middle.length > 0 && post.length > 0 ? [implicitFlush(context)] : []),
+      ...post,
+    ];
+  }
+
+  #pattern(context: Context, words: Words): string | undefined {
+    const entry = words.get('hosts');
+    if (entry === undefined) return undefined;
+    const value = templateNow(context, entry.node.value, entry.node.place);
+    if (value === undefined) return undefined;
+    const parts = [value].flat(2).map((part) => String(part ?? '').trim());
+    if (parts.length === 0 || parts.some((part) => part === '')) {
+      report(context, {
+        code: 'PLAYBOOK_HOSTS_MISSING',
+        message: "'hosts' is empty",
+        fix: "Write a group or a pattern, or 'all'.",
+        where: entry.node.place,
+      });
+      return undefined;
+    }
+    return parts.join(',');
+  }
+
+  #hosts(context: Context, pattern: string, words: Words): readonly Host[] {
+    const { fleet, limit } = this.options;
+    const where = words.get('hosts')?.node.place ?? { file: context.file };
+    let hosts = this.#selected(context, pattern, where);
+    if (limit !== undefined) {
+      const kept = new Set(
+        limit.split(/,(?![^[]*\])/).filter((part) => part.trim() !== '').length === 0
+          ? []
+          : this.#selected(context, limit, undefined).map((host) => host.name),
+      );
+      hosts = hosts.filter((host) => kept.has(host.name));
+    }
+    const inventoryOrder = [...fleet.hosts.keys()];
+    const order = String(
+      templateNow(context, wordValue(words, 'order') ?? 'inventory', where) ?? 'inventory',
+    );
+    const byName = (a: Host, b: Host): number => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
+    const rank = new Map(inventoryOrder.map((name, index) => [name, index]));
+    const byInventory = (a: Host, b: Host): number => (rank.get(a.name) ?? -1) - (rank.get(b.name) ?? -1);
+    switch (order) {
+      case 'sorted':
+        return [...hosts].sort(byName);
+      case 'reverse_sorted':
+        return [...hosts].sort(byName).reverse();
+      case 'reverse_inventory':
+        return [...hosts].sort(byInventory).reverse();
+      case 'shuffle':
+        return shuffled(hosts, this.options.random ?? Math.random);
+      default:
+        return hosts;
+    }
+  }
+
+  /** As in Ansible, a name that the inventory lacks leaves a play without hosts, and is told; `localhost` is always there. */
+  #selected(context: Context, pattern: string, where: Place | undefined): readonly Host[] {
+    const { fleet } = this.options;
+    const local = pattern.trim();
+    if ((local === 'localhost' || local === '127.0.0.1') && !fleet.hosts.has(local)) {
+      const vars = {
+        inventory_hostname: local,
+        inventory_hostname_short: local,
+        ansible_connection: 'local',
+      };
+      return [{ name: local, groups: [], vars: this.#scope.with(vars) }];
+    }
+    try {
+      return fleet.select(pattern);
+    } catch (error) {
+      if (!(error instanceof FleetError)) throw error;
+      if (/SYNTAX|INVALID|MALFORMED/.test(error.code)) {
+        context.compilation.errors.push(where === undefined ? error : error.within({ where }));
+      } else {
+        this.#compilation.warn({ ...error.toFault(), ...(where === undefined ? {} : { where }) });
+      }
+      return [];
+    }
+  }
+
+  #gathers(context: Context, words: Words): boolean {
+    const flag = flagOf(words, 'gather_facts');
+    if (flag === undefined) return true;
+    if (typeof flag === 'boolean') return flag;
+    const place = words.get('gather_facts')?.node.place ?? { file: context.file };
+    return truthOf(templateNow(context, flag, place)) ?? true;
+  }
+
+  #serial(context: Context, words: Words): readonly (number | string)[] {
+    const entry = words.get('serial');
+    if (entry === undefined) return [];
+    const value = templateNow(context, entry.node.value, entry.node.place);
+    if (value === undefined) return [];
+    return [value].flat(2).flatMap((size: unknown): (number | string)[] => {
+      const text = String(size).trim();
+      if (/^\d+$/.test(text)) return [Number(text)];
+      if (/^\d+(?:\.\d+)?%$/.test(text)) return [text];
+      report(context, {
+        code: 'PLAYBOOK_SERIAL',
+        message: `'serial' is a number of hosts or a percentage, not ${shown(size)}`,
+        fix: 'Write e.g. 1, "25%" or [1, "25%"].',
+        where: entry.node.place,
+      });
+      return [];
+    });
+  }
+
+  #percentage(context: Context, words: Words): number | undefined {
+    const entry = words.get('max_fail_percentage');
+    if (entry === undefined) return undefined;
+    const value = templateNow(context, entry.node.value, entry.node.place);
+    if (value === undefined) return undefined;
+    const number = Number(String(value).trim().replace(/%$/, ''));
+    if (number >= 0 && number <= 100) return number;
+    report(context, {
+      code: 'PLAYBOOK_VALUE',
+      message: `'max_fail_percentage' is a number from 0 to 100, not ${shown(value)}`,
+      fix: 'Write e.g. 30.',
+      where: entry.node.place,
+    });
+    return undefined;
+  }
+
+  #varsFiles(context: Context, words: Words): Readonly<Record<string, unknown>> {
+    const entry = words.get('vars_files');
+    if (entry === undefined || entry.node.value === null) return {};
+    const folders = [`${dirname(context.file)}/vars`, dirname(context.file)];
+    const read: object[] = [];
+    for (const item of entry.node.items ?? [entry.node]) {
+      const names = (item.items ?? [item]).map((node) => templateNow(context, node.value, node.place));
+      if (names.some((name) => name === undefined)) continue;
+      const values = attempt(context, item.place, () => {
+        for (const name of names.slice(0, -1)) {
+          try {
+            return variablesOfFile(locate(String(name), folders, item.place), context.compilation.files);
+          } catch (error) {
+            if (!(error instanceof FleetError) || error.code !== 'PLAYBOOK_FILE_MISSING') throw error;
+          }
+        }
+        return variablesOfFile(locate(String(names.at(-1)), folders, item.place), context.compilation.files);
+      });
+      if (values !== undefined) read.push(values);
+    }
+    return Object.assign({}, ...read) as Readonly<Record<string, unknown>>;
+  }
+
+  #prompted(context: Context, words: Words): Readonly<Record<string, unknown>> {
+    const answers: [string, unknown][] = [];
+    for (const node of words.get('vars_prompt')?.node.items ?? []) {
+      const name = textIn(node, 'name');
+      if (name === undefined) {
+        report(context, {
+          code: 'PLAYBOOK_PROMPT',
+          message: "a question of 'vars_prompt' needs the 'name' of its variable",
+          fix: "Write '- name: VARIABLE' and 'prompt: …' below it.",
+          where: node.place,
+        });
+        continue;
+      }
+      if (Object.hasOwn(this.options.extraVars ?? {}, name)) continue;
+      const byDefault = textIn(node, 'default');
+      if (Object.hasOwn(this.answers, name)) {
+        answers.push([name, this.answers[name]]);
+      } else if (this.willAsk) {
+        if (!this.questions.some((question) => question.name === name)) {
+          this.questions.push({
+            name,
+            text: textIn(node, 'prompt') ?? name,
+            isPrivate: truthOf(textIn(node, 'private') ?? 'yes') ?? true,
+            confirm: truthOf(textIn(node, 'confirm') ?? 'no') ?? false,
+            ...(byDefault === undefined ? {} : { byDefault }),
+          });
+        }
+        answers.push([name, byDefault ?? '']);
+      } else if (byDefault !== undefined) answers.push([name, byDefault]);
+      else {
+        report(context, {
+          code: 'PLAYBOOK_PROMPT',
+          message: `'${name}' must be asked for, and there is nobody to ask`,
+          fix: `Give it with -e ${name}=…, or run on a terminal.`,
+          where: node.place,
+        });
+      }
+    }
+    return Object.fromEntries(answers);
+  }
+}
+
+function startingAt(plays: readonly CompiledPlay[], wanted: string): readonly CompiledPlay[] {
+  for (const [index, play] of plays.entries()) {
+    const { entries, found } = fromTask(play.tasks, wanted);
+    if (found) return [{ ...play, tasks: entries }, ...plays.slice(index + 1)];
+  }
+  const names = taskNames(plays);
+  throw new FleetError({
+    code: 'PLAYBOOK_START_AT_UNKNOWN',
+    message: `no task is called '${wanted}'`,
+    fix: meant(wanted, names, '--list-steps shows all names.'),
+    blame: 'usage',
+  });
+}
+
+function looksLikeTask(node: Located): boolean {
+  return !(node.entries ?? []).some(({ key }) =>
+    ['tasks', 'steps', 'roles', 'gather_facts', 'pre_tasks'].includes(key),
+  );
+}
+
+function shuffled(hosts: readonly Host[], random: () => number): readonly Host[] {
+  const order = [...hosts];
+  for (let index = order.length - 1; index > 0; index -= 1) {
+    const other = Math.floor(random() * (index + 1));
+    const [a, b] = [order[index], order[other]];
+    if (a === undefined || b === undefined) continue;
+    order[index] = b;
+    order[other] = a;
+  }
+  return order;
+}
+
+/** The playbook may be compiled twice; a person is warned once. */
+function eachOnce(warn: CompileOptions['onWarning']): (warning: Fault) => void {
+  const told = new Set<string>();
+  return (warning) => {
+    const id = JSON.stringify([warning.code, warning.message, warning.where]);
+    if (told.has(id)) return;
+    told.add(id);
+    warn?.(warning);
+  };
+}
+
+/** Each fault once, as a person reads the files: what several includes of one file found alike is one fault. */
+function inOrder(errors: readonly FleetError[]): readonly FleetError[] {
+  const seen = new Set<string>();
+  return errors.filter((error) => {
+    const id = JSON.stringify([error.code, error.message, error.where]);
+    return !seen.has(id) && seen.add(id) !== undefined;
+  });
+}

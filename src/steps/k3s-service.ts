@@ -1,0 +1,159 @@
+import { Type } from '@sinclair/typebox';
+import { sh } from '../core/shell.ts';
+import { type Action, waitUntil } from '../engine/action.ts';
+import { ask, askEach } from '../engine/fact.ts';
+import { change, defineStep, type Plan, refuse, unchanged } from '../engine/step.ts';
+import { type HostName, hostName } from '../facts/host-name.ts';
+import { type InUse, inUse } from '../facts/k3s-in-use.ts';
+import { type K3sNode, k3sNodes } from '../facts/k3s-nodes.ts';
+import { type ServerData, serverData } from '../facts/k3s-server-data.ts';
+import { lastLogLines, startState } from '../facts/k3s-start.ts';
+import { causeOf } from '../k3s/log-causes.ts';
+import { unitName } from '../k3s/paths.ts';
+import { type K3sNodeView, k3sNode, nodeNameOf } from './k3s-node.ts';
+import { type NodesByServer, readinessWaits, withReadyNode } from './k3s-readiness.ts';
+
+interface Seen {
+  readonly service: InUse;
+  readonly data: ServerData;
+  readonly hostName: HostName;
+  readonly nodes: NodesByServer;
+}
+
+/**
+ * A restart is its own promise: the running k3s uses what is on disk. It is never started blocking, for the unit is
+ * `Type=notify` without a time-out: an agent that is refused would hang `systemctl start` for ever.
+ */
+export const k3sServiceStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
+  name: 'k3s_service',
+  summary:
+    'k3s is enabled and runs with the binary, config, arguments and variables that are on disk; after a start its node is Ready and, on a server with etcd, a voter.',
+  args: Type.Object({}, { additionalProperties: false }),
+  examples: ['- k3s_service:\n'],
+  look(_args, host) {
+    const { role, settings, servers } = k3sNode(host);
+    return {
+      service: ask(inUse(role, settings.systemdDir)),
+      data: ask(serverData(settings.k3sServerLocation)),
+      hostName: ask(hostName),
+      nodes: askEach(servers, k3sNodes),
+    };
+  },
+  plan(seen, _args, host): Plan<Seen> {
+    const node = k3sNode(host);
+    const { service } = seen;
+    const unit = unitName(node.role);
+    const name = nodeNameOf(node, seen.hostName.inUse);
+    if (service.state === 'absent') {
+      return refuse(`the unit ${unit} is not installed`, 'Put the step k3s_install before this one.');
+    }
+    const stale = service.newerThanStart;
+    const runs = service.state === 'active';
+    if (runs && stale.length === 0 && service.enabled) return unchanged(`${unit} runs with what is on disk`);
+    const actions: Action[] = service.enabled ? [] : [enableAction(unit)];
+    const starts = !runs || stale.length > 0;
+    if (runs && starts && node.role === 'server') {
+      const hindrance = quorumHindrance(name, seen.nodes.get(host.name));
+      if (hindrance !== undefined) {
+        return refuse(hindrance, 'Bring the other servers back first; fleet restarts one server at a time.');
+      }
+    }
+    if (starts)
+      actions.push(
+        startAction(unit, runs),
+        startWait(node, service),
+        ...readinessWaits(node, host.name, seen.hostName.inUse, seen.nodes),
+      );
+    const [first, ...rest] = actions;
+    if (first === undefined) return unchanged(`${unit} runs`);
+    return change(becauseOf(seen.service, unit), [first, ...rest], {
+      ...(seen.data.datastore === 'none' && node.role === 'server'
+        ? { touches: ['k3s:server-data:*', 'k3s:kubeconfig', 'file:*', 'content:*'] }
+        : {}),
+      after: {
+        service: { ...service, state: 'active', enabled: true, needsDaemonReload: false, newerThanStart: [] },
+        nodes: withReadyNode(node, name, seen.nodes),
+      },
+    });
+  },
+});
+
+function becauseOf(service: InUse, unit: string): string {
+  const reasons = [
+    ...(service.enabled ? [] : ['it is not enabled at boot']),
+    ...(service.state === 'active' ? [] : [`it is ${service.state}`]),
+    ...(service.state === 'active' && service.newerThanStart.length > 0
+      ? [`${service.newerThanStart.join(', ')} changed after it started`]
+      : []),
+  ];
+  return `${unit}: ${reasons.join('; ')}`;
+}
+
+function enableAction(unit: string): Action {
+  return {
+    kind: 'run',
+    what: `enable ${unit} at boot`,
+    script: sh`if [ -d /run/systemd/system ]; then systemctl daemon-reload && systemctl enable --quiet ${unit}; else rc-update add ${unit} default > /dev/null; fi`,
+  };
+}
+
+/** A reload first: the unit on disk must be the one that is started. `reset-failed` because a start limit may have been hit. */
+function startAction(unit: string, running: boolean): Action {
+  const verb = running ? 'restart' : 'start';
+  return {
+    kind: 'run',
+    what: `${verb} ${unit}`,
+    script: sh`if [ -d /run/systemd/system ]; then
+  systemctl daemon-reload; systemctl reset-failed ${unit} 2> /dev/null; systemctl ${verb} --no-block ${unit}
+else rc-service ${unit} ${verb}; fi`,
+  };
+}
+
+function startWait(node: K3sNodeView, before: InUse): Action {
+  return waitUntil({
+    what: `${unitName(node.role)} to start`,
+    fact: startState(node.role),
+    holds: (now) => {
+      if (now.state === 'active' && now.invocation !== before.invocation) return true;
+      return `it is ${now.state}${now.lastLog === '' ? '' : `, and says: ${now.lastLog}`}${likely(now.lastLog)}`;
+    },
+    hopeless: (now) => {
+      const cause = causeOf(now.lastLog);
+      const gaveUp = now.state === 'failed' || now.restarts >= restartsWithoutHope;
+      if (cause?.final !== true && !(gaveUp && now.state !== 'active')) return undefined;
+      return now.restarts > 0 || gaveUp
+        ? `it exits again and again: ${now.lastLog}${likely(now.lastLog)}`
+        : undefined;
+    },
+    deadlineMs: node.settings.k3sStartTimeoutS * 1000,
+    evidence: lastLogLines(node.role),
+  });
+}
+
+/** A server may exit a few times while others join; more often than this it will not come up by itself. */
+const restartsWithoutHope = 8;
+
+function likely(line: string): string {
+  const cause = causeOf(line);
+  return cause === undefined ? '' : ` (likely: ${cause.cause})`;
+}
+
+/**
+ * Why etcd would lose its quorum if this server stopped now. One or two servers cannot be restarted without that, and
+ * where the quorum is lost already a restart takes nothing away.
+ */
+function quorumHindrance(
+  name: string,
+  seen: { readonly nodes: readonly K3sNode[] } | { readonly unavailable: string } | undefined,
+): string | undefined {
+  if (seen === undefined || 'unavailable' in seen) return undefined;
+  const members = seen.nodes.filter((node) => node.etcdVoter !== undefined);
+  if (members.length < 3) return undefined;
+  const others = members.filter((node) => node.name !== name && node.ready && node.etcdVoter === true);
+  const quorum = Math.floor(members.length / 2) + 1;
+  if (others.length >= quorum) return undefined;
+  const away = members
+    .filter((node) => node.name !== name && !others.includes(node))
+    .map((node) => node.name);
+  return `restarting ${name} would leave ${others.length} of ${members.length} etcd members, ${quorum} are needed (not well: ${away.join(', ')})`;
+}

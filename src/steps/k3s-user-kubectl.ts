@@ -1,0 +1,74 @@
+import { posix } from 'node:path';
+import { Type } from '@sinclair/typebox';
+import type { Secret } from '../core/secret.ts';
+import { sh } from '../core/shell.ts';
+import { ask } from '../engine/fact.ts';
+import { change, defineStep, type HostView, type Plan, unchanged } from '../engine/step.ts';
+import { sha256Of, touchesOfPath } from '../facts/file.ts';
+import { serverKubeconfig } from '../facts/k3s-kubeconfig.ts';
+import { type UserKubectl, userKubectl } from '../facts/k3s-user-kubectl.ts';
+import { k3sNode } from './k3s-node.ts';
+
+interface Seen {
+  readonly user: UserKubectl | undefined;
+  readonly kubeconfig: Secret | undefined;
+}
+
+const exportLine = 'export KUBECONFIG=~/.kube/config';
+
+/**
+ * As k3s-ansible's user_kubectl, without its completion line in .bashrc: that makes every later ssh command pay the
+ * start of a kubectl.
+ */
+export const k3sUserKubectlStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
+  name: 'k3s_user_kubectl',
+  summary:
+    'The login user of a server can use kubectl there: ~/.kube/config is his own copy, and his shell knows it.',
+  args: Type.Object({}, { additionalProperties: false }),
+  examples: ['- k3s_user_kubectl:\n'],
+  look(_args, host) {
+    return { user: ask(userKubectl(loginName(host))), kubeconfig: ask(serverKubeconfig) };
+  },
+  plan(seen, _args, host): Plan<Seen> {
+    const { role, settings } = k3sNode(host);
+    const name = loginName(host);
+    const { user, kubeconfig } = seen;
+    if (role !== 'server' || !settings.userKubectl) return unchanged('user_kubectl is off');
+    if (name === 'root') return unchanged('root needs no copy');
+    if (user === undefined) return unchanged(`there is no user ${name}`);
+    if (kubeconfig === undefined) return unchanged('the server has no kubeconfig yet');
+    const wanted = sha256Of(kubeconfig.reveal());
+    const config = posix.join(user.home, '.kube', 'config');
+    const profile = posix.join(user.home, '.bashrc');
+    const rightConfig = user.configSha256 === wanted;
+    const rightProfile = user.profile.split('\n').includes(exportLine);
+    if (rightConfig && rightProfile) return unchanged(`${name} can use kubectl`);
+    const owned = { owner: name, group: user.group } as const;
+    const text = `${user.profile === '' || user.profile.endsWith('\n') ? user.profile : `${user.profile}\n`}${exportLine}\n`;
+    return change(
+      rightConfig ? `${profile} does not set KUBECONFIG` : `${config} is not the server's kubeconfig`,
+      [
+        {
+          kind: 'run',
+          what: `make ${posix.dirname(config)}`,
+          script: sh`[ -d ${posix.dirname(config)} ] || install -d -m 0700 -o ${name} -g ${user.group} ${posix.dirname(config)}`,
+        },
+        ...(rightConfig
+          ? []
+          : [{ kind: 'write' as const, path: config, content: kubeconfig, mode: '0600', ...owned }]),
+        ...(rightProfile
+          ? []
+          : [{ kind: 'write' as const, path: profile, content: text, mode: '0644', ...owned }]),
+      ],
+      {
+        touches: [...touchesOfPath(config), ...touchesOfPath(profile)],
+        after: { user: { ...user, configSha256: wanted, profile: text } },
+      },
+    );
+  },
+});
+
+function loginName(host: HostView): string {
+  const user = host.vars.get('ansible_user');
+  return typeof user === 'string' && user !== '' ? user : 'root';
+}

@@ -1,0 +1,102 @@
+import { posix } from 'node:path';
+import { Type } from '@sinclair/typebox';
+import { Secret } from '../core/secret.ts';
+import { ask, askControl } from '../engine/fact.ts';
+import { defineStep, type Plan, refuse } from '../engine/step.ts';
+import { type ControlFile, controlFile } from '../facts/control-file.ts';
+import { type Content, contentOf, digestOf, type FileState, fileAt } from '../facts/file.ts';
+import { type Identity, identity } from '../facts/identity.ts';
+import { flag, optional, path, text } from './arguments.ts';
+import { missingSource } from './copy.ts';
+import { attributeArguments } from './file-attributes.ts';
+import { landFile, worldReadable } from './landed-file.ts';
+
+const args = Type.Object(
+  {
+    src: text('A Jinja template on the control node, looked for beside the playbook and in its templates/.'),
+    dest: path(
+      'Where the rendered text lands; with a trailing slash, into that folder under the name of src without .j2.',
+    ),
+    ...attributeArguments,
+    backup: optional(flag('Keeps what was there beside it, with the time in its name.')),
+    force: optional(flag('When false, a file that exists stays as it is. Default true.')),
+    follow: optional(flag('Writes to where a link at dest points instead of replacing the link.')),
+    validate: optional(
+      text('A command that must accept the new file before it lands; %s stands for its path.'),
+    ),
+    newline_sequence: optional(text('What ends a line: "\\n" (the default), "\\r\\n" or "\\r".')),
+  },
+  { additionalProperties: false },
+);
+
+interface Seen {
+  readonly file: FileState;
+  readonly content: Content;
+  readonly parent: FileState;
+  readonly me: Identity;
+  readonly source: ControlFile;
+}
+
+/** Ansible's `template`, rendered on the control node. */
+export const templateStep = defineStep<typeof args, Seen>({
+  name: 'template',
+  summary: 'A file on the host holds a rendered Jinja template.',
+  args,
+  examples: [
+    `- template:
+    src: chrony.conf.j2
+    dest: /etc/chrony/chrony.conf
+    mode: '0644'
+  notify: restart chrony`,
+  ],
+  look(args, host) {
+    const target = targetOf(args.src, args.dest);
+    const hides = args.mode !== undefined && /^[0-7]+$/.test(args.mode) && !worldReadable(args.mode);
+    return {
+      file: ask(fileAt(target)),
+      content: ask(hides ? digestOf(target) : contentOf(target)),
+      parent: ask(fileAt(posix.dirname(target))),
+      me: ask(identity),
+      source: askControl(controlFile(args.src, host.searchPath, 'templates')),
+    };
+  },
+  plan(seen, args, host): Plan<Seen> {
+    const { source } = seen;
+    if (source.kind === 'missing') return missingSource(args.src, source, host);
+    if (source.kind === 'directory')
+      return refuse(`${source.path} is a folder`, 'Name a template file in src.');
+    if (source.bytes === undefined)
+      return refuse(`${source.path} is larger than 1 MiB`, 'Use copy for large files.');
+    const rendered = renderFile(source.bytes.toString('utf8'), (value) =>
+      host.vars.template(value, { file: source.path }),
+    );
+    const ending = (args.newline_sequence ?? '\n').replaceAll('\\r', '\r').replaceAll('\\n', '\n');
+    return landFile(seen, {
+      path: targetOf(args.src, args.dest),
+      content: ending === '\n' || rendered instanceof Secret ? rendered : rendered.replaceAll('\n', ending),
+      mode: args.mode,
+      owner: args.owner,
+      group: args.group,
+      ...(args.backup === true ? { backup: true } : {}),
+      ...(args.force === false ? { overwrite: false } : {}),
+      ...(args.follow === true ? { follow: true } : {}),
+      ...(args.validate === undefined ? {} : { validate: args.validate }),
+    });
+  },
+});
+
+function targetOf(src: string, dest: string): string {
+  return dest.endsWith('/') ? posix.join(dest, posix.basename(src).replace(/\.j2$/, '')) : dest;
+}
+
+/**
+ * The text of a rendered template file. Values are templated natively, so a file that is one expression may come back
+ * as a number or a map; such a file holds the value's text.
+ */
+export function renderFile(template: string, render: (value: string) => unknown): string | Secret {
+  const rendered = render(template);
+  if (typeof rendered === 'string' || rendered instanceof Secret) return rendered;
+  if (rendered === undefined || rendered === null) return '';
+  const text = typeof rendered === 'object' ? JSON.stringify(rendered) : String(rendered);
+  return template.endsWith('\n') ? `${text}\n` : text;
+}

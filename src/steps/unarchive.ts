@@ -1,0 +1,179 @@
+import { posix } from 'node:path';
+import { Type } from '@sinclair/typebox';
+import { lines, type ShellScript, sh } from '../core/shell.ts';
+import type { Action } from '../engine/action.ts';
+import { ask, askControl } from '../engine/fact.ts';
+import { change, defineStep, type Plan, refuse, unchanged } from '../engine/step.ts';
+import { type ControlFile, controlFile } from '../facts/control-file.ts';
+import {
+  type Content,
+  contentOf,
+  digestOf,
+  type FileState,
+  fileAt,
+  sha256Of,
+  touchesOfPath,
+} from '../facts/file.ts';
+import { anything, flag, list, optional, path, text } from './arguments.ts';
+import { missingSource } from './copy.ts';
+import { attributeArguments } from './file-attributes.ts';
+
+const args = Type.Object(
+  {
+    src: text(
+      'An archive on the control node (tar, also gz, bz2, xz, zst; zip), or with remote_src on the host.',
+    ),
+    dest: path('The folder it is unpacked into, which must exist.'),
+    remote_src: optional(
+      flag('src is on the host. Fetch it with get_url first.', { aliases: ['copy_remote'] }),
+    ),
+    creates: optional(path('Does not unpack when this exists.')),
+    extra_opts: optional(list('More arguments for tar or unzip.')),
+    exclude: optional(list('Names in the archive to leave out.')),
+    include: optional(list('The only names in the archive to unpack.')),
+    keep_newer: optional(flag('Does not replace files that are newer than those in the archive.')),
+    list_files: optional(anything('Ignored.')),
+    validate_certs: optional(anything('Ignored: URLs are fetched by get_url.')),
+    decrypt: optional(anything('Ignored.')),
+    ...attributeArguments,
+  },
+  { additionalProperties: false },
+);
+
+interface Seen {
+  readonly dest: FileState;
+  readonly creates?: FileState;
+  readonly source?: ControlFile;
+  readonly remote?: Content;
+  /** The note of the archive that was unpacked there last. */
+  readonly note: Content;
+}
+
+/**
+ * Ansible's `unarchive`. What was unpacked is known by a note under /var/lib/fleet/unarchived that holds the sha256 of the
+ * archive: a new archive is unpacked, files changed by hand are not put back.
+ */
+export const unarchiveStep = defineStep<typeof args, Seen>({
+  name: 'unarchive',
+  summary: 'An archive was unpacked into a folder, and no newer one is there to unpack.',
+  args,
+  examples: [`- unarchive: src=helm-v3.16.2-linux-amd64.tar.gz dest=/opt/helm`],
+  look(args, host) {
+    return {
+      dest: ask(fileAt(args.dest)),
+      note: ask(contentOf(noteOf(args))),
+      ...(args.creates === undefined ? {} : { creates: ask(fileAt(args.creates)) }),
+      ...(args.remote_src === true
+        ? { remote: ask(digestOf(args.src)) }
+        : { source: askControl(controlFile(args.src, host.searchPath, 'files')) }),
+    };
+  },
+  plan(seen, args, host): Plan<Seen> {
+    if (/^(https?|ftp):/.test(args.src))
+      return refuse(
+        'src is an address',
+        'Fetch it with get_url and its checksum first, then unarchive it with remote_src: true.',
+      );
+    if (args.creates !== undefined && seen.creates?.self !== undefined)
+      return unchanged(`${args.creates} exists`);
+    if (seen.dest.followed?.type !== 'directory') {
+      return refuse(`${args.dest} is no folder`, `Make it first: file: path=${args.dest} state=directory.`);
+    }
+    const { source } = seen;
+    if (source?.kind === 'missing') return missingSource(args.src, source, host);
+    if (source?.kind === 'directory') return refuse(`${source.path} is a folder`, 'Use copy for folders.');
+    const sha256 = source?.sha256 ?? seen.remote?.sha256;
+    if (sha256 === undefined)
+      return refuse(`${args.src} does not exist on the host`, 'Bring it there first.');
+    const note = `${sha256}\n`;
+    if (seen.note.text === note)
+      return unchanged(`this ${posix.basename(args.src)} was unpacked into ${args.dest}`, {
+        dest: args.dest,
+        src: args.src,
+      });
+    const staged = source === undefined ? args.src : `${noteOf(args)}.archive`;
+    const actions: Action[] = [
+      {
+        kind: 'run',
+        what: 'make /var/lib/fleet/unarchived',
+        script: sh`mkdir -p -m 0755 /var/lib/fleet/unarchived`,
+      },
+    ];
+    if (source !== undefined) {
+      actions.push({
+        kind: 'upload',
+        source: { from: 'file', path: source.path, sha256: source.sha256 },
+        path: staged,
+        mode: '0600',
+        owner: 'root',
+        group: 'root',
+      });
+    }
+    actions.push(
+      {
+        kind: 'run',
+        what: `unpack ${posix.basename(args.src)} into ${args.dest}`,
+        script: unpackScript(args, staged),
+        survives: true,
+        deadlineMs: 30 * 60_000,
+      },
+      ...(source === undefined ? [] : [{ kind: 'remove', path: staged } satisfies Action]),
+      { kind: 'run', what: 'note what was unpacked', script: sh`printf %s ${note} >${noteOf(args)}` },
+    );
+    const [first, ...rest] = actions;
+    if (first === undefined) return unchanged('');
+    return change(
+      seen.note.sha256 === undefined
+        ? `${posix.basename(args.src)} was not unpacked there`
+        : `${posix.basename(args.src)} is another than the one unpacked there`,
+      [first, ...rest],
+      {
+        after: { note: { sha256: sha256Of(note), text: note } },
+        touches: touchesOfPath(args.dest, 'below'),
+        result: () => ({ dest: args.dest, src: args.src }),
+      },
+    );
+  },
+});
+
+function noteOf(args: { dest: string; src: string }): string {
+  const place = posix.normalize(args.dest).replace(/\/$/, '');
+  return `/var/lib/fleet/unarchived/${sha256Of(`${place} ${posix.basename(args.src)}`).slice(0, 32)}`;
+}
+
+function unpackScript(
+  args: {
+    src: string;
+    dest: string;
+    extra_opts?: readonly string[];
+    exclude?: readonly string[];
+    include?: readonly string[];
+    keep_newer?: boolean;
+    owner?: string;
+    group?: string;
+    mode?: string;
+  },
+  archive: string,
+): ShellScript {
+  const extra = args.extra_opts ?? [];
+  const include = args.include ?? [];
+  const unpack = /\.zip$|\.jar$/i.test(args.src)
+    ? sh`unzip -q -o ${extra} ${archive} ${include} ${(args.exclude ?? []).length > 0 ? ['-x', ...(args.exclude ?? [])] : []} -d ${args.dest}`
+    : lines(
+        // GNU tar tells the compression by itself; BusyBox's must be told.
+        sh`case ${args.src} in *.gz|*.tgz) z=-z ;; *.bz2|*.tbz*) z=-j ;; *.xz|*.txz) z=-J ;; *.zst|*.tzst) z=--zstd ;; *) z= ;; esac`,
+        sh`tar -x $z -f ${archive} -C ${args.dest} ${args.keep_newer === true ? ['--keep-newer-files'] : []} ${(args.exclude ?? []).map((name) => `--exclude=${name}`)} ${extra} ${include}`,
+      );
+  const to =
+    args.owner === undefined && args.group === undefined
+      ? undefined
+      : `${args.owner ?? ''}${args.group === undefined ? '' : `:${args.group}`}`;
+  return lines(
+    sh`set -e`,
+    unpack,
+    ...(to === undefined ? [] : [sh`chown -h -R ${to} ${args.dest}`]),
+    ...(args.mode === undefined
+      ? []
+      : [sh`find ${args.dest} -mindepth 1 ! -type l -exec chmod ${args.mode} {} +`]),
+  );
+}

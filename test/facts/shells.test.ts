@@ -1,0 +1,203 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Fact } from '../../src/engine/fact.ts';
+import { authorizedKeys, crontab, group, user } from '../../src/facts/account.ts';
+import { timezone } from '../../src/facts/clock.ts';
+import {
+  checksumOf,
+  contentOf,
+  digestOf,
+  fetchedFile,
+  fileAt,
+  foundFiles,
+  treeOf,
+} from '../../src/facts/file.ts';
+import { firewalldZone, nftRules, ufwState } from '../../src/facts/firewall.ts';
+import { hostFacts } from '../../src/facts/host.ts';
+import { hostName } from '../../src/facts/host-name.ts';
+import { identity } from '../../src/facts/identity.ts';
+import { kernelModule } from '../../src/facts/kernel-module.ts';
+import { mountsInUse } from '../../src/facts/mount.ts';
+import { debFile, packages } from '../../src/facts/package.ts';
+import { connectionsOn, tcpPort } from '../../src/facts/port.ts';
+import { selinuxState } from '../../src/facts/selinux.ts';
+import { service } from '../../src/facts/service.ts';
+import { swapState } from '../../src/facts/swap.ts';
+import { sysctlInUse } from '../../src/facts/sysctl.ts';
+import { runIn, shells } from '../steps/here.ts';
+
+const folder = mkdtempSync(join(tmpdir(), "fleet facts' $(x)-"));
+const at = (name: string) => join(folder, name);
+
+beforeAll(() => {
+  writeFileSync(at('plain'), 'one\ntwo');
+  writeFileSync(at('binary'), Buffer.from([0, 255, 10, 13, 10]));
+  writeFileSync(at('crlf'), 'one\r\ntwo\r\n\r\n');
+  writeFileSync(at('empty'), '');
+  writeFileSync(at('large'), 'x'.repeat(300_000));
+  mkdirSync(at('sub/deep'), { recursive: true });
+  writeFileSync(at('sub/deep/file name'), 'three');
+  symlinkSync('plain', at('link'));
+  symlinkSync('nowhere', at('broken'));
+  symlinkSync('sub', at('dir-link'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const names = [
+  'plain',
+  'binary',
+  'crlf',
+  'empty',
+  'large',
+  'sub',
+  'link',
+  'broken',
+  'dir-link',
+  'missing',
+  'plain/below',
+];
+const facts: readonly Fact<unknown>[] = [
+  ...names.flatMap((name) => [fileAt(at(name)), contentOf(at(name)), digestOf(at(name))]),
+  treeOf(folder),
+  treeOf(at('missing')),
+  checksumOf(at('plain'), 'sha1'),
+  checksumOf(at('missing'), 'sha512'),
+  fetchedFile(at('binary')),
+  fetchedFile(at('sub')),
+  fetchedFile(at('missing')),
+  foundFiles({ paths: [folder, at('missing')], depth: -1, type: 'file', hidden: false }),
+  fileAt('/dev/null'),
+  identity,
+  hostFacts,
+  hostName,
+  packages(['bash', 'awk', 'no-such-package', 'libc6:amd64'], undefined, false),
+  packages(['bash'], 'apt', true),
+  packages([], undefined, false),
+  debFile(at('plain')),
+  service('ssh'),
+  service('no-such-service'),
+  sysctlInUse('net.ipv4.ip_forward'),
+  sysctlInUse('net.no.such'),
+  kernelModule('br_netfilter'),
+  kernelModule('no-such-module'),
+  swapState,
+  mountsInUse,
+  user('root'),
+  user('no-such-user'),
+  group('root'),
+  group('no-such-group'),
+  authorizedKeys('root', undefined),
+  authorizedKeys('no-such-user', undefined),
+  authorizedKeys('root', at('plain')),
+  crontab(undefined),
+  crontab('root'),
+  tcpPort('127.0.0.1', 1, 1),
+  connectionsOn(1),
+  selinuxState,
+  ufwState,
+  firewalldZone(undefined),
+  nftRules,
+  timezone('Etc/UTC'),
+  timezone('No/Where'),
+];
+
+/** What changes between two looks by itself. */
+function steady(value: unknown): unknown {
+  return JSON.parse(
+    JSON.stringify(value, (key, inner) => {
+      if (
+        [
+          'memoryFreeKiB',
+          'memoryAvailableKiB',
+          'uptimeS',
+          'clockS',
+          'listsAgeS',
+          'accessedAtS',
+          'swapFreeKiB',
+        ].includes(key)
+      )
+        return 0;
+      // dpkg, rpm and getent are there in every shell; SHELL is what the shell itself sets.
+      if (key === 'shell') return '';
+      return inner instanceof Map ? [...inner] : inner instanceof Set ? [...inner] : inner;
+    }) ?? 'null',
+  );
+}
+
+const available = Object.keys(shells).filter(
+  (shell) =>
+    spawnSync(shells[shell]?.[0] ?? '', shell === 'busybox' ? ['true'] : ['-c', 'true']).status === 0,
+);
+
+describe.each(available)('every fact in %s', (shell) => {
+  test.each(facts.map((fact) => [fact.key.replace(folder, 'FOLDER'), fact] as const))('%s', (_key, fact) => {
+    const answer = runIn(shell, fact.sh);
+    const value = fact.parse(answer);
+    expect(answer.stderr, 'a fact says nothing on stderr').toBe('');
+    expect(answer.code).toBe(0);
+    // BusyBox brings a crontab of its own to a machine that has none.
+    if (fact.key.startsWith('cron:')) return;
+    expect(steady(value)).toEqual(steady(fact.parse(runIn('dash', fact.sh))));
+  });
+});
+
+describe('what the facts say of this machine', () => {
+  const ask = <Value>(fact: Fact<Value>): Value => fact.parse(runIn('dash', fact.sh));
+
+  test('files', () => {
+    expect(ask(fileAt(at('missing')))).toEqual({ self: undefined, followed: undefined });
+    expect(ask(fileAt(at('plain'))).self).toMatchObject({ type: 'file', mode: '0644', sizeBytes: 7 });
+    expect(ask(fileAt(at('link')))).toMatchObject({
+      self: { type: 'link' },
+      followed: { type: 'file' },
+      linkTarget: 'plain',
+      realPath: at('plain'),
+    });
+    expect(ask(fileAt(at('broken')))).toMatchObject({
+      self: { type: 'link' },
+      followed: undefined,
+      linkTarget: 'nowhere',
+    });
+    expect(ask(fileAt('/dev/null')).self?.type).toBe('character');
+  });
+
+  test('content is faithful, or absent', () => {
+    expect(ask(contentOf(at('plain'))).text).toBe('one\ntwo');
+    expect(ask(contentOf(at('crlf'))).text).toBe('one\r\ntwo\r\n\r\n');
+    expect(ask(contentOf(at('empty'))).text).toBe('');
+    expect(ask(contentOf(at('binary')))).toEqual({ sha256: expect.stringMatching(/^[0-9a-f]{64}$/) });
+    expect(ask(contentOf(at('large')))).toEqual({ sha256: expect.stringMatching(/^[0-9a-f]{64}$/) });
+    expect(ask(contentOf(at('sub')))).toEqual({ sha256: undefined });
+    expect(ask(digestOf(at('plain')))).toEqual({ sha256: ask(contentOf(at('plain'))).sha256 });
+    const fetched = ask(fetchedFile(at('binary')));
+    expect(fetched.kind === 'file' && [...fetched.bytes]).toEqual([0, 255, 10, 13, 10]);
+  });
+
+  test('trees', () => {
+    const tree = ask(treeOf(folder));
+    expect(tree?.get('sub/deep/file name')).toMatchObject({
+      type: 'file',
+      sha256: ask(digestOf(at('sub/deep/file name'))).sha256,
+    });
+    expect(tree?.get('.')?.type).toBe('directory');
+    expect(ask(treeOf(at('missing')))).toBeUndefined();
+  });
+
+  test('packages', () => {
+    const state = ask(packages(['bash', 'awk', 'no-such-package'], undefined, false));
+    expect(state.manager).toBe('apt');
+    expect(state.installed.get('bash')).toMatch(/^5\./);
+    expect(state.installed.has('awk'), 'mawk provides awk').toBe(true);
+    expect(state.installed.has('no-such-package')).toBe(false);
+  });
+
+  test('the host', () => {
+    const host = ask(hostFacts);
+    expect(host.os.id).toBe('debian');
+    expect(host.cpus).toBeGreaterThan(0);
+    expect(host.memoryTotalKiB).toBeGreaterThan(100_000);
+  });
+});

@@ -1,0 +1,64 @@
+/**
+ * The images that nodes run, one per family of operating systems. An image is tagged by a hash of all that goes into it, so it
+ * is built once per daemon and again only when a file of `image/` changes.
+ */
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { cacheDirectory, dockerClient, fleetTestDirectory, runCommand } from './docker.ts';
+
+/** The families of nodes: a folder of `image/` each, beside what they share. */
+export type NodeFamily = 'debian';
+
+/** The passwords of the users of every image; `debian` needs none for sudo and doas, `ops` needs its own. */
+export const nodePasswords = {
+  root: 'root-password',
+  debian: 'debian-password',
+  ops: 'ops-password',
+} as const;
+
+/** A user that every node has. */
+export type NodeUser = keyof typeof nodePasswords;
+
+const imageDirectory = path.join(fleetTestDirectory, 'image');
+
+/** The tag under which the image of a family is built: its inputs, hashed. */
+export async function nodeImageTag(family: NodeFamily): Promise<string> {
+  const hash = createHash('sha256')
+    .update(process.arch)
+    .update(process.env.FLEET_TEST_BASE_IMAGE ?? '');
+  for (const directory of ['.', 'shared', family]) {
+    const entries = await readdir(path.join(imageDirectory, directory), { withFileTypes: true });
+    for (const entry of entries.filter((each) => each.isFile()).sort((a, b) => (a.name < b.name ? -1 : 1))) {
+      const file = path.join(imageDirectory, directory, entry.name);
+      hash
+        .update(`${directory}/${entry.name}\0`)
+        .update(await readFile(file))
+        .update('\0');
+    }
+  }
+  return `fleet-test-node-${family}:${hash.digest('hex').slice(0, 16)}`;
+}
+
+/** Makes sure that the image of a family is there, building it if need be (told on stderr, with the time it took). */
+export async function nodeImage(family: NodeFamily = 'debian'): Promise<string> {
+  const tag = await nodeImageTag(family);
+  const { container } = await dockerClient();
+  const there = await container.dockerode
+    .getImage(tag)
+    .inspect()
+    .then(
+      () => true,
+      () => false,
+    );
+  if (there) return tag;
+  const begun = performance.now();
+  const { code, stderr } = await runCommand(
+    'sh',
+    [path.join(imageDirectory, 'build.sh'), family, tag, cacheDirectory],
+    { show: true },
+  );
+  if (code !== 0) throw new Error(`the image of ${family} nodes could not be built:\n${stderr.trim()}`);
+  process.stderr.write(`image: ${tag} is ready after ${((performance.now() - begun) / 1000).toFixed(1)} s\n`);
+  return tag;
+}

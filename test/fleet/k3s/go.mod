@@ -1,0 +1,3 @@
+module fleet.test/k3s
+
+go 1.19

@@ -1,0 +1,277 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { ShellScript } from '../../src/core/shell.ts';
+import type { Action } from '../../src/engine/action.ts';
+import { scriptOf } from '../../src/engine/action-script.ts';
+import type { Plan } from '../../src/engine/step.ts';
+import type { Answer } from '../../src/ssh/connection.ts';
+import { readArguments } from '../../src/steps/arguments.ts';
+import { stepNamed } from '../../src/steps/registry.ts';
+import { type FakeFleet, startNodes } from '../fleet/nodes.ts';
+import { hostView } from './here.ts';
+
+/** Steps with the real tools of a Debian node that runs systemd: a change, then nothing left to change. */
+
+let fleet: FakeFleet;
+
+beforeAll(async () => {
+  fleet = await startNodes({ servers: 1 });
+});
+afterAll(async () => {
+  await fleet?.stop();
+});
+
+async function on(script: string): Promise<Answer> {
+  const node = fleet.servers[0];
+  if (node === undefined) throw new Error('no node');
+  const { stdout, stderr, code } = await fleet.exec(node, script);
+  return { stdout, stderr, code };
+}
+
+async function plan(name: string, written: unknown): Promise<Plan<Record<string, unknown>>> {
+  const step = stepNamed(name);
+  if (step === undefined) throw new Error(name);
+  const args = readArguments<unknown>(step, written);
+  const seen: Record<string, unknown> = {};
+  for (const [question, asked] of Object.entries(step.look(args, hostView()))) {
+    const { fact } = asked as unknown as {
+      fact: { sh: ShellScript; parse: (answer: Answer) => unknown; key: string };
+    };
+    const answer = await on(fact.sh.text);
+    expect(answer.stderr, fact.key).toBe('');
+    seen[question] = fact.parse(answer);
+  }
+  return step.plan(seen, args, hostView());
+}
+
+async function perform(actions: readonly Action[]): Promise<readonly (Answer | undefined)[]> {
+  const answers: (Answer | undefined)[] = [];
+  for (const action of actions) {
+    if (action.kind !== 'run' && action.kind !== 'write' && action.kind !== 'remove')
+      throw new Error(action.kind);
+    const answer = await on(scriptOf(action, {}, `e2e-${answers.length}-${Date.now()}`).text);
+    expect(
+      answer.code,
+      `${'what' in action ? action.what : action.path}: ${answer.stderr}${answer.stdout}`,
+    ).toBe(0);
+    answers.push(answer);
+  }
+  return answers;
+}
+
+/** A change that leaves nothing to change. */
+async function lands(name: string, written: unknown): Promise<Plan<Record<string, unknown>>> {
+  const first = await plan(name, written);
+  expect(first.verdict, JSON.stringify(first)).toBe('change');
+  if (first.verdict === 'change') await perform(first.actions);
+  const second = await plan(name, written);
+  expect(second, JSON.stringify(second)).toMatchObject({ verdict: 'unchanged' });
+  return first;
+}
+
+async function says(script: string): Promise<string> {
+  return (await on(script)).stdout.trim();
+}
+
+describe('accounts', () => {
+  test('groups', async () => {
+    await lands('group', { name: 'k3s', gid: 4200 });
+    await lands('group', { name: 'k3s', gid: 4201 });
+    await lands('group', { name: 'gone', system: true });
+    await lands('group', { name: 'gone', state: 'absent' });
+    expect(await says('getent group k3s | cut -d: -f3')).toBe('4201');
+  });
+
+  test('users', async () => {
+    const hash =
+      '$6$salt$qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu9YterLp8wwnSq.qc.eoxqOmSuNp2xS0ktL3nh/';
+    await lands('user', {
+      name: 'deploy',
+      groups: 'k3s',
+      shell: '/bin/bash',
+      comment: 'A B',
+      password: hash,
+    });
+    expect(
+      await says('id -Gn deploy; getent shadow deploy | cut -d: -f2; test -d /home/deploy && echo home'),
+    ).toBe(`deploy k3s\n${hash}\nhome`);
+    await lands('user', { name: 'deploy', groups: ['sudo'], append: true });
+    expect((await says('id -Gn deploy')).split(' ').sort()).toEqual(['deploy', 'k3s', 'sudo']);
+    await lands('user', { name: 'deploy', groups: ['sudo'], shell: '/bin/sh' });
+    await lands('user', { name: 'deploy', password_lock: true });
+    expect(
+      await plan('user', { name: 'deploy', password: hash, update_password: 'on_create' }),
+    ).toMatchObject({ verdict: 'unchanged' });
+  });
+
+  test('authorized keys', async () => {
+    const key = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtqZGZoa2pzZGhma2pzaGRma2pzaGRma2pzaGRmYQ== a@b';
+    await lands('authorized_key', { user: 'deploy', key });
+    expect(await says('stat -c "%a %U" /home/deploy/.ssh /home/deploy/.ssh/authorized_keys')).toBe(
+      '700 deploy\n600 deploy',
+    );
+    await lands('authorized_key', { user: 'deploy', key: key.replace('a@b', 'c@d'), key_options: 'no-pty' });
+    expect(await says('cat /home/deploy/.ssh/authorized_keys')).toBe(`no-pty ${key.replace('a@b', 'c@d')}`);
+    await lands('authorized_key', { user: 'deploy', key, state: 'absent' });
+    await lands('user', { name: 'deploy', state: 'absent', remove: true });
+  });
+});
+
+describe('services', () => {
+  const content = '[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n';
+
+  test('a unit, started and enabled', async () => {
+    await lands('unit', { name: 'nap.service', content, state: 'started', enabled: true });
+    expect(await says('systemctl is-active nap; systemctl is-enabled nap')).toBe('active\nenabled');
+  });
+
+  test('service: stop, disable, start, enable', async () => {
+    await lands('service', { name: 'nap', state: 'stopped', enabled: false });
+    await lands('service', { name: 'nap', state: 'started', enabled: true });
+    await lands('systemd', { name: 'nap', masked: false, state: 'stopped' });
+  });
+
+  test('a changed unit file is read again, and nothing restarted', async () => {
+    await lands('service', { name: 'nap', state: 'started' });
+    const since = await says('systemctl show -p ActiveEnterTimestampMonotonic nap');
+    await lands('copy', { dest: '/etc/systemd/system/nap.service', content: `${content}# changed\n` });
+    await lands('systemd', { name: 'nap', state: 'started', daemon_reload: true });
+    expect(
+      await says(
+        'systemctl show -p ActiveEnterTimestampMonotonic nap; systemctl show -p NeedDaemonReload nap',
+      ),
+    ).toBe(`${since}\nNeedDaemonReload=no`);
+  });
+
+  test('restarts act each time, and a failed start says why', async () => {
+    const restart = await plan('service', { name: 'nap', state: 'restarted' });
+    expect(restart).toMatchObject({ verdict: 'change', imperative: true });
+    await lands('unit', {
+      name: 'bad.service',
+      content: '[Service]\nType=oneshot\nExecStart=/bin/sh -c "echo the reason; exit 3"\n',
+    });
+    const start = await plan('service', { name: 'bad', state: 'started' });
+    const action = start.verdict === 'change' ? start.actions[0] : undefined;
+    const answer = action?.kind === 'run' ? await on(action.script.text) : undefined;
+    expect(answer?.code).not.toBe(0);
+    expect(answer?.stderr).toContain('bad.service');
+  });
+
+  test('a missing service', async () => {
+    expect(await plan('service', { name: 'nobody', state: 'started' })).toMatchObject({ verdict: 'refuse' });
+    expect(await plan('service', { name: 'nobody', state: 'stopped', enabled: false })).toMatchObject({
+      verdict: 'unchanged',
+    });
+  });
+
+  test('a unit that goes', async () => {
+    await lands('unit', { name: 'nap.service', state: 'absent' });
+    expect(await says('systemctl is-active nap')).toBe('inactive');
+  });
+});
+
+describe('packages', () => {
+  beforeAll(async () => {
+    const made = await on(`set -e
+mkdir -p /repo && cd /repo
+make_deb() {
+  mkdir -p "b/$1/DEBIAN"
+  printf 'Package: %s\\nVersion: %s\\nArchitecture: all\\nMaintainer: t <t@t>\\nDescription: t\\n' "$1" "$2" >"b/$1/DEBIAN/control"
+  dpkg-deb -b "b/$1" "$1_$2.deb" >/dev/null
+  { cat "b/$1/DEBIAN/control"; printf 'Filename: ./%s_%s.deb\\nSize: %s\\nSHA256: %s\\n\\n' "$1" "$2" "$(stat -c %s "$1_$2.deb")" "$(sha256sum <"$1_$2.deb" | cut -d ' ' -f 1)"; } >>Packages
+}
+make_deb fleet-one 1.0
+make_deb fleet-one 2.0
+make_deb fleet-two 1.5-1
+rm -f /etc/apt/sources.list /etc/apt/sources.list.d/*
+echo 'deb [trusted=yes] file:/repo ./' >/etc/apt/sources.list
+rm -rf /var/lib/apt/lists/* /var/lib/apt/periodic/update-success-stamp`);
+    expect(made.stderr.replace(/dpkg-deb: warning.*\n/g, '')).toBe('');
+  });
+
+  test('lists, versions, upgrades, removal', async () => {
+    await lands('package', { name: ['fleet-one=1.0', 'fleet-two'], update_cache: true });
+    expect(await plan('apt', { update_cache: true })).toMatchObject({ verdict: 'unchanged' });
+    expect(await plan('apt', { name: 'fleet-one=1.*' })).toMatchObject({ verdict: 'unchanged' });
+    expect(await plan('apt', { upgrade: 'dist' })).toMatchObject({ verdict: 'change' });
+    const upgrade = await lands('apt', { name: 'fleet-one', state: 'latest' });
+    expect(upgrade).toMatchObject({ diff: [{ subject: 'package fleet-one', before: '1.0', after: '2.0' }] });
+    await lands('apt', { name: 'fleet-one=1.0', allow_downgrade: true });
+    await lands('apt', { deb: '/repo/fleet-one_2.0.deb' });
+    await lands('apt', { name: 'fleet-one,fleet-two', state: 'absent', purge: true });
+  });
+});
+
+describe('the system', () => {
+  test('host name, time zone, hosts', async () => {
+    await lands('hostname', { name: 'renamed' });
+    expect(await says('uname -n; cat /etc/hostname')).toBe('renamed\nrenamed');
+    await lands('hosts_entry', {
+      address: '10.9.9.9',
+      names: 'k3s.example.com,k3s',
+      path: '/etc/hosts.test',
+    });
+    const zone = await plan('timezone', { name: 'Europe/Berlin' });
+    expect(['change', 'refuse']).toContain(zone.verdict);
+    if (zone.verdict === 'change') await lands('timezone', { name: 'Europe/Berlin' });
+  });
+
+  test('kernel parameters', async () => {
+    const file = '/etc/sysctl.d/90-fleet.conf';
+    const now = await says('cat /proc/sys/net/ipv4/ip_forward');
+    const outcome = await plan('sysctl', { name: 'net.ipv4.ip_forward', value: now, sysctl_file: file });
+    expect(outcome.verdict).toBe('change');
+    await lands('sysctl', { name: 'net.ipv4.ip_forward', value: now, sysctl_file: file });
+    await lands('sysctl', { name: 'net.ipv4.ip_forward', state: 'absent', sysctl_file: file });
+    expect(await plan('sysctl', { name: 'net.no.such', value: 1 })).toMatchObject({ verdict: 'refuse' });
+  });
+
+  test('modules and swap', async () => {
+    expect(['unchanged', 'change']).toContain((await plan('kernel_module', 'br_netfilter')).verdict);
+    expect(await plan('kernel_module', 'no_such_module')).toMatchObject({ verdict: 'refuse' });
+    await on("printf '/swapfile none swap sw 0 0\\n' >>/etc/fstab");
+    await lands('swap', { state: 'off' });
+    expect(await says('grep -c "^# swap is off (fleet): /swapfile" /etc/fstab')).toBe('1');
+  });
+
+  test('mounts', async () => {
+    const mount = { path: '/mnt/t', src: 'tmpfs', fstype: 'tmpfs', opts: 'size=1m' };
+    const first = await plan('mount', { ...mount, state: 'mounted' });
+    expect(first.verdict).toBe('change');
+    await lands('mount', { ...mount, state: 'mounted' });
+    expect(
+      await says(
+        'grep -c " /mnt/t tmpfs" /proc/self/mounts; grep -c "^tmpfs /mnt/t tmpfs size=1m 0 0" /etc/fstab',
+      ),
+    ).toBe('1\n1');
+    await lands('mount', { path: '/mnt/t', state: 'unmounted' });
+    await lands('mount', { path: '/mnt/t', state: 'absent' });
+  });
+
+  test('facts', async () => {
+    const facts = await plan('setup', {});
+    expect(facts).toMatchObject({
+      verdict: 'unchanged',
+      result: {
+        ansible_facts: {
+          ansible_distribution: 'Debian',
+          ansible_os_family: 'Debian',
+          ansible_service_mgr: 'systemd',
+          ansible_pkg_mgr: 'apt',
+        },
+      },
+    });
+    expect(await plan('ping', {})).toMatchObject({ result: { ping: 'pong' } });
+    expect(await plan('selinux', {})).toMatchObject({ verdict: 'unchanged' });
+    expect(await plan('wait_for', { port: 22 })).toMatchObject({ verdict: 'unchanged' });
+    expect(await plan('wait_for', { port: 1 })).toMatchObject({ verdict: 'change' });
+  });
+
+  test('archives', async () => {
+    await on('mkdir -p /tmp/src /opt/here && echo 1 >/tmp/src/one && tar -C /tmp/src -czf /tmp/a.tar.gz one');
+    await lands('unarchive', { src: '/tmp/a.tar.gz', dest: '/opt/here', remote_src: true, owner: 'root' });
+    expect(await says('cat /opt/here/one')).toBe('1');
+    await on('echo 2 >/tmp/src/one && tar -C /tmp/src -czf /tmp/a.tar.gz one');
+    await lands('unarchive', { src: '/tmp/a.tar.gz', dest: '/opt/here', remote_src: true });
+    expect(await says('cat /opt/here/one')).toBe('2');
+  });
+});
