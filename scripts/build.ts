@@ -53,9 +53,10 @@ const result = await build({
   legalComments: 'linked',
   external: ['cpu-features'],
   plugins: [nativeBinding, inlineWasm],
-  // CommonJS packages inside the bundle still call require for node's own modules.
+  // CommonJS packages inside the bundle still call require for node's own modules, and ask where they are.
+  define: { __dirname: 'import.meta.dirname', __filename: 'import.meta.filename' },
   banner: {
-    js: "import { createRequire as fleetCreateRequire } from 'node:module'; const require = fleetCreateRequire(import.meta.url);",
+    js: "const require = process.getBuiltinModule('node:module').createRequire(import.meta.url);",
   },
   chunkNames: 'chunks/[name]-[hash]',
   logLevel: 'warning',

@@ -1,5 +1,6 @@
 import { FleetError } from '../core/errors.ts';
 import type { Fact } from '../engine/fact.ts';
+import type { TaskBecome } from '../engine/play.ts';
 import { type OpenConnection, Sessions } from '../engine/sessions.ts';
 
 /** What one host answered; `failed` where it could not be asked at all. */
@@ -35,10 +36,14 @@ export class HostAnswers {
   }
 }
 
+/** What only root may read is asked with this. */
+export const asRoot: TaskBecome = { enabled: true };
+
 /** Asks each host its questions in one trip, all hosts at once, and hangs up. Changes nothing. */
 export async function askHosts(
   open: OpenConnection,
   questions: ReadonlyMap<string, readonly Fact<unknown>[]>,
+  become?: TaskBecome,
 ): Promise<readonly HostAnswers[]> {
   const sessions = new Sessions(open, { count: 0 }, () => {});
   try {
@@ -46,7 +51,7 @@ export async function askHosts(
       [...questions].map(async ([host, facts]) => {
         const startedAt = Date.now();
         try {
-          const session = sessions.of(host, undefined);
+          const session = sessions.of(host, become);
           await session.connect();
           await session.ask(facts);
           const known = facts.flatMap(({ key }) => {

@@ -22,6 +22,7 @@ export async function clusterRun(
     {
       command: what.command,
       path: bundledPlaybook(what.playbook),
+      isShipped: true,
       // One run at a time per cluster: whoever comes second finds the first server locked.
       lockFirst: cluster.servers.map((host) => host.name),
     },

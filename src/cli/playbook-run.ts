@@ -16,7 +16,12 @@ export interface PlaybookRun extends Wanted {
 /** Reads the inventory and the playbook, and finds all that is wrong with either before any connection. */
 export async function playbookRun(
   invocation: Invocation,
-  what: { readonly command: string; readonly path: string; readonly lockFirst?: readonly string[] },
+  what: {
+    readonly command: string;
+    readonly path: string;
+    readonly isShipped?: true;
+    readonly lockFirst?: readonly string[];
+  },
   opened?: OpenedFleet,
 ): Promise<PlaybookRun> {
   const { settings, flags, console } = invocation;
@@ -29,7 +34,10 @@ export async function playbookRun(
     extraVars: fleet.extraVars,
     tags: settings.tags,
     skipTags: settings.skipTags,
-    onWarning: (warning) => console.warn(warning),
+    onWarning: (warning) => {
+      // The playbooks that fleet brings name both groups of a cluster, and a cluster may well have no agent.
+      if (what.isShipped !== true || warning.code !== 'HOSTS_UNKNOWN') console.warn(warning);
+    },
     ...(startAt === undefined ? {} : { startAt }),
     // By name: what `--limit` and `--cluster` leave, whatever pattern said so.
     limit: fleet

@@ -162,7 +162,11 @@ export class Evaluator {
   }
 
   #print(value: unknown, out: unknown[]): void {
-    if (value instanceof Undefined) throw value.error();
+    if (value instanceof Undefined) {
+      if (!value.lenient) throw value.error();
+      out.push('');
+      return;
+    }
     if (typeof value === 'string') {
       this.#written += value.length;
       if (this.#written > 16 * 1024 * 1024) {
@@ -395,7 +399,7 @@ export class Evaluator {
       case 'choice': {
         if (isTrue(this.#value(expression.condition, frame))) return this.#value(expression.yes, frame);
         if (expression.no !== undefined) return this.#value(expression.no, frame);
-        return new Undefined('the condition does not hold and there is no else', expression.at);
+        return new Undefined('the condition does not hold and there is no else', expression.at, true);
       }
     }
   }

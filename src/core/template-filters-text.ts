@@ -224,7 +224,7 @@ function urlEncode(value: unknown): string {
     encodeURIComponent(text).replace(/[!'()*]/g, (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`);
   if (isDict(value)) {
     return dictEntries(value)
-      .map(([key, item]) => `${encode(toText(key))}=${encode(toText(item))}`)
+      .map(([key, item]) => `${encode(toText(key))}=${encode(toText(item))}`.replaceAll('%20', '+'))
       .join('&');
   }
   return encode(toText(value)).replaceAll('%2F', '/');

@@ -10,6 +10,8 @@ export class Undefined {
     /** What is missing, as a sentence: `'token' is undefined`. */
     readonly hint: string,
     readonly at?: number,
+    /** What an inline `if` without `else` gives: it prints as nothing and is false, instead of failing. */
+    readonly lenient = false,
   ) {}
 
   error(): TemplateError {
@@ -111,7 +113,10 @@ export function numberOf(value: number | WholeFloat): number {
 
 /** Python's `bool(value)`. */
 export function isTrue(value: unknown): boolean {
-  if (value instanceof Undefined) throw value.error();
+  if (value instanceof Undefined) {
+    if (value.lenient) return false;
+    throw value.error();
+  }
   if (value === null || value === undefined) return false;
   if (typeof value === 'boolean') return value;
   if (isNumber(value)) return numberOf(value) !== 0;
@@ -195,13 +200,17 @@ export function iterate(value: unknown): readonly unknown[] {
   if (Array.isArray(value)) return value;
   if (typeof value === 'string') return [...value];
   if (isDict(value)) return dictKeys(value);
-  if (value instanceof Undefined) throw value.error();
+  if (value instanceof Undefined) {
+    if (value.lenient) return [];
+    throw value.error();
+  }
   throw new TemplateError('failed', `'${typeName(value)}' is not a list`);
 }
 
 /** How Python prints a value in text: `True`, `None`, `1.0`, `['a', 1]`. */
 export function toText(value: unknown): string {
   if (typeof value === 'string') return value;
+  if (value instanceof Undefined && value.lenient) return '';
   return repr(value);
 }
 

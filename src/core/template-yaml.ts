@@ -9,12 +9,13 @@ export interface YamlStyle {
   readonly sortKeys?: boolean;
 }
 
-/** YAML as PyYAML's `dump` writes it: sorted keys, lists not indented below their key. Long lines are not folded. */
+/** Beyond this column PyYAML breaks lines at blanks. */
+const WIDTH = 80;
+
+/** YAML as PyYAML's `dump` writes it: sorted keys, lists not indented below their key, long texts folded. */
 export function dumpYaml(value: unknown, style: YamlStyle): string {
-  if (isScalar(value)) {
-    const text = scalar(value);
-    return /^['"]/.test(text) ? `${text}\n` : `${text}\n...\n`;
-  }
+  const step = style.indent ?? 2;
+  if (isScalar(value)) return `${scalar(value, { column: 0, indent: step })}\n`;
   if (isEmpty(value) || (style.flow === 'auto' && isFlat(value))) return `${flow(value, style)}\n`;
   return block(value, style, 0, 0);
 }
@@ -49,42 +50,43 @@ function flow(value: unknown, style: YamlStyle): string {
       .map(([key, item]) => `${key}: ${flow(item, style)}`)
       .join(', ')}}`;
   }
-  return scalar(value, true);
+  return scalar(value, { inFlow: true });
 }
 
 function block(value: unknown, style: YamlStyle, column: number, depth: number): string {
   if (depth > 60) throw new TemplateError('limit', 'the value is nested too deeply for YAML');
   const step = style.indent ?? 2;
   const pad = ' '.repeat(column);
-  const inline = (item: unknown): boolean =>
-    isScalar(item) || isEmpty(item) || (style.flow === 'auto' && isFlat(item));
+  const inline = (item: unknown, at: number): string | undefined => {
+    if (isScalar(item)) return scalar(item, { column: at, indent: column + step });
+    return isEmpty(item) || (style.flow === 'auto' && isFlat(item)) ? flow(item, style) : undefined;
+  };
   if (Array.isArray(value)) {
     return value
       .map((item) => {
-        const dash = `${pad}-${' '.repeat(step - 1)}`;
-        if (inline(item)) return `${pad}- ${flow(item, style)}\n`.replace(`${pad}- `, step > 2 ? dash : `${pad}- `);
-        return dash + block(item, style, column + step, depth + 1).slice(column + step);
+        const text = inline(item, column + 2);
+        if (text !== undefined) return `${pad}- ${text}\n`;
+        return `${pad}-${' '.repeat(step - 1)}${block(item, style, column + step, depth + 1).slice(column + step)}`;
       })
       .join('');
   }
   return entriesOf(value, style)
     .map(([key, item]) => {
-      if (typeof item === 'string' && item.includes('\n')) return `${pad}${key}: ${multiline(item, column + step)}\n`;
-      if (inline(item)) return `${pad}${key}: ${flow(item, style)}\n`;
+      const text = inline(item, column + key.length + 2);
+      if (text !== undefined) return `${pad}${key}: ${text}\n`;
       return `${pad}${key}:\n${block(item, style, Array.isArray(item) ? column : column + step, depth + 1)}`;
     })
     .join('');
 }
 
-function multiline(text: string, column: number): string {
-  if (/[ \t]\n|^\s|[^\n\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u.test(text)) return doubleQuoted(text);
-  const pad = ' '.repeat(column);
-  const chomp = text.endsWith('\n') ? (text.endsWith('\n\n') ? '+' : '') : '-';
-  const rows = text.replace(/\n$/, '').split('\n');
-  return `|${chomp}\n${rows.map((row) => (row === '' ? '' : pad + row)).join('\n')}`;
+/** Where a scalar stands: its first column and how far its further lines are indented. */
+interface Position {
+  readonly column?: number;
+  readonly indent?: number;
+  readonly inFlow?: boolean;
 }
 
-function scalar(value: unknown, inFlow = false): string {
+function scalar(value: unknown, position: Position = {}): string {
   if (value instanceof Undefined) throw value.error();
   if (value === null || value === undefined) return 'null';
   if (typeof value === 'boolean') return String(value);
@@ -92,14 +94,45 @@ function scalar(value: unknown, inFlow = false): string {
   if (typeof value !== 'string') throw new TemplateError('failed', `a ${typeName(value)} cannot be written as YAML`);
   const text = toText(value);
   if (text === '') return "''";
-  if (/[\u0000-\u001f\u007f-\u0084\u0086-\u009f\ufeff]/.test(text)) return doubleQuoted(text);
-  const special =
+  const special = /[\u0000-\u0009\u000b-\u001f\u007f-\u0084\u0086-\u009f\ufeff]/.test(text);
+  // A blank before or after a line break would be lost in any other style.
+  if (special || / \n|\n /.test(text)) return doubleQuoted(text);
+  if (needsQuotes(text, position.inFlow === true)) return `'${folded(text.replaceAll("'", "''"), position)}'`;
+  return folded(text, position);
+}
+
+function needsQuotes(text: string, inFlow: boolean): boolean {
+  return (
+    text.includes('\n') ||
     /^[-?:](?:\s|$)|^[,[\]{}#&*!|>'"%@`]|:(?:\s|$)|\s#|^\s|\s$|^(?:---|\.\.\.)/.test(text) ||
-    (inFlow && /[,[\]{}]|^[-?:]/.test(text)) ||
+    (inFlow && /[,[\]{}?]|^[-?:]/.test(text)) ||
     typeof resolvePlain(text) !== 'string' ||
     text === '=' ||
-    text === '<<';
-  return special ? `'${text.replaceAll("'", "''")}'` : text;
+    text === '<<'
+  );
+}
+
+/** Breaks lines at single blanks beyond the width; a line break inside the text is written as an empty line. */
+function folded(text: string, { column = 0, indent }: Position): string {
+  if (indent === undefined) return text.replaceAll('\n', '\n\n');
+  const pad = `\n${' '.repeat(indent)}`;
+  let at = column;
+  return text
+    .split(/(\n+| +)/)
+    .map((part, index, parts) => {
+      if (part.startsWith('\n')) {
+        at = indent;
+        return `\n${part}${' '.repeat(indent)}`;
+      }
+      const isEdge = index === 0 || index === parts.length - 1 || parts[index - 1] === '' || parts[index + 1] === '';
+      if (part === ' ' && at > WIDTH && !isEdge) {
+        at = indent;
+        return pad;
+      }
+      at += part.length;
+      return part;
+    })
+    .join('');
 }
 
 const SHORT: Readonly<Record<string, string>> = {

@@ -4,6 +4,7 @@ import type { Host, Variables } from '../inventory/fleet.ts';
 import { Changes, type PendingChange, type Performed } from './changes.ts';
 import { firstUnmet, mentions, type Prepared, prepare, templatedName } from './decide.ts';
 import { type AnyChange, Deciding } from './deciding.ts';
+import { withVars } from './entries.ts';
 import { asHostError } from './host-error.ts';
 import { failedByCondition, judged, wantsAnother } from './judge.ts';
 import { itemsOf, loopScope } from './loop.ts';
@@ -495,10 +496,4 @@ function labelOf(task: Task, scope: Variables, item: unknown): string {
 
 function textOf(value: unknown): string {
   return typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value));
-}
-
-function withVars(entry: Entry, vars: Readonly<Record<string, unknown>>): Entry {
-  if (entry.kind !== 'block') return { ...entry, vars: { ...vars, ...entry.vars } };
-  const inner = (entries: readonly Entry[]): Entry[] => entries.map((item) => withVars(item, vars));
-  return { ...entry, tasks: inner(entry.tasks), rescue: inner(entry.rescue), always: inner(entry.always) };
 }

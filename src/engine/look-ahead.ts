@@ -1,9 +1,10 @@
 import type { Host, Variables } from '../inventory/fleet.ts';
 import { controlFactsOf, firstUnmet, placesOf, prepare } from './decide.ts';
+import { withVars } from './entries.ts';
 import type { ControlFact, Fact } from './fact.ts';
 import type { HostSession } from './host-session.ts';
 import { itemsOf, loopScope } from './loop.ts';
-import type { Entry, Play, Task } from './play.ts';
+import type { DynamicInclude, Entry, Play, Task } from './play.ts';
 import type { RunContext } from './run-context.ts';
 import { playScope, taskScope } from './scope.ts';
 
@@ -34,22 +35,27 @@ export function lookAhead(plays: readonly Play[], context: RunContext): Wanted {
       hosts.set(session, facts.set(fact.key, fact));
     }
   };
+  const walk = (entry: Entry, host: Host, base: Variables): void => {
+    if (entry.kind === 'block') {
+      for (const inner of [...entry.tasks, ...entry.always]) walk(inner, host, base);
+      return;
+    }
+    passedOver(() => {
+      const scope = taskScope(context, base, host, entry);
+      for (const pass of passesOf(entry, scope)) {
+        passedOver(() => {
+          if (entry.kind === 'task') want(entry, host, pass);
+          else if (firstUnmet(entry.when, pass) === undefined) {
+            for (const inner of entry.load(pass)) walk(withVars(inner, entry.vars), host, pass);
+          }
+        });
+      }
+    });
+  };
   for (const play of plays) {
     for (const host of play.hosts) {
       const base = playScope(context, play, host, play.hosts);
-      for (const task of tasksOf(play.tasks)) {
-        passedOver(() => {
-          const scope = taskScope(context, base, host, task);
-          if (task.loop === undefined) {
-            want(task, host, scope);
-            return;
-          }
-          const { loop } = task;
-          const items = itemsOf(loop, scope);
-          for (const index of items.keys())
-            passedOver(() => want(task, host, loopScope(loop, scope, items, index)));
-        });
-      }
+      for (const entry of play.tasks) walk(entry, host, base);
     }
   }
   return {
@@ -66,9 +72,9 @@ function passedOver(attempt: () => void): void {
   }
 }
 
-function* tasksOf(entries: readonly Entry[]): Generator<Task> {
-  for (const entry of entries) {
-    if (entry.kind === 'task') yield entry;
-    else if (entry.kind === 'block') yield* tasksOf([...entry.tasks, ...entry.always]);
-  }
+/** The scopes in which a task or include takes effect: one, or one for each item of its loop. */
+function passesOf({ loop }: Task | DynamicInclude, scope: Variables): readonly Variables[] {
+  if (loop === undefined) return [scope];
+  const items = itemsOf(loop, scope);
+  return items.map((_, index) => loopScope(loop, scope, items, index));
 }

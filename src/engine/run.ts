@@ -216,9 +216,9 @@ class FleetRun implements Run {
     const startedAt = Date.now();
     this.#sessions.forgetAll();
     const wanted = lookAhead(this.#options.plays, context);
-    for (const host of hosts)
-      if (!wanted.hosts.has(this.#sessions.of(host.name, undefined)))
-        wanted.hosts.set(this.#sessions.of(host.name, undefined), []);
+    const asked = new Set([...wanted.hosts.keys()].map(({ host }) => host));
+    for (const { name } of hosts)
+      if (!asked.has(name)) wanted.hosts.set(this.#sessions.of(name, undefined), []);
     if (mode === 'apply') for (const facts of wanted.hosts.values()) facts.push(unfinishedJobs);
     await Promise.all([
       this.#control.ask(wanted.control),

@@ -22,7 +22,7 @@ export function checkConfigText(host: Host, name: string, value: unknown): reado
     });
   };
   if (reading.findings.length > 0) {
-    return reading.findings.slice(0, 3).map((finding) => error(`is not YAML: ${finding.message}`, finding.offset));
+    return reading.findings.slice(0, 1).map((finding) => error(`is not YAML: ${finding.message}`, finding.offset));
   }
   const { root } = reading;
   if (root !== null && !isMap(root) && !/^\s*(?:null|~)?\s*$/.test(text.replace(/#.*$/gm, ''))) {

@@ -6,7 +6,7 @@ import { checkConfigText } from './config-text-check.ts';
 import { Findings, usageError } from './findings.ts';
 import type { Fleet, Host } from './fleet.ts';
 import { allVariables, type VariableScope } from './variables.ts';
-import { likelyMeant, whyWrong } from './variable-check.ts';
+import { isOtherName, likelyMeant, whyWrong } from './variable-check.ts';
 
 export interface ValidationResult {
   /** What stops a run. */
@@ -138,7 +138,7 @@ function checkVersion(
 
 function warnOfTypo(host: Host, name: string, once: OnceOnly, findings: Findings): void {
   const meant = likelyMeant(name);
-  if (meant === undefined || host.vars.has(meant)) return;
+  if (meant === undefined || (isOtherName(name) && host.vars.has(meant))) return;
   const where = host.vars.where(name);
   if (!once.first('VARIABLE_TYPO', where, name)) return;
   findings.warn({

@@ -63,11 +63,15 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
   ansible_sudo: 'ansible_become',
 };
 
+/** Whether a name is what another tool calls one of our variables; people who share an inventory between tools set both. */
+export function isOtherName(name: string): boolean {
+  return Object.hasOwn(OTHER_NAMES, name);
+}
+
 /** The known variable that somebody probably meant by a name that fleet does not know. */
 export function likelyMeant(name: string): string | undefined {
   if (variableInfo(name) !== undefined || IGNORED.has(name)) return undefined;
-  const other = OTHER_NAMES[name];
-  if (other !== undefined) return other;
+  if (isOtherName(name)) return OTHER_NAMES[name];
   if (name.length < 5) return undefined;
   const allowed = name.length < 8 ? 1 : 2;
   const folded = name.toLowerCase().replaceAll('-', '_');

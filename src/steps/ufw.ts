@@ -61,6 +61,12 @@ export const ufwStep = defineStep<typeof args, Seen>({
         ? unchanged('ufw is not installed')
         : refuse('ufw is not installed', 'Install it first: package: name=ufw.');
     }
+    if (args.port !== undefined && !/^[\d:,]+$/.test(args.port)) {
+      return refuse(
+        `port ${args.port} is no number`,
+        'ufw lists rules by number, so write port: 22 and proto: tcp.',
+      );
+    }
     const actions: Action[] = [];
     const because: string[] = [];
     let imperative = false;

@@ -4,7 +4,7 @@
  *     npm run nodes -- up 3 [--servers 1] [--user debian|root|ops] [--k3s-version V] [--var NAME=VALUE …]
  *     npm run nodes -- list | down | docker-stop
  */
-import { rm } from 'node:fs/promises';
+import { rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { dockerClient, findDocker, ownDockerUrl, repositoryRoot, stopOwnDocker } from './docker.ts';
@@ -14,8 +14,13 @@ import { keptLabel, removeLabelled } from './leftovers.ts';
 import { untilBooted } from './node-container.ts';
 import { startNodes } from './nodes.ts';
 
-const directory = path.join(repositoryRoot, '.fleet-nodes');
-const inventory = path.relative(process.cwd(), path.join(directory, 'inventory.yml')) || '.';
+const [name = '', ...rest] = process.argv.slice(2);
+
+const ownDirectory = path.join(repositoryRoot, '.fleet-nodes');
+
+/** Names one set of nodes: what describes them lies there, and they carry it in their labels. */
+const directory = path.resolve(directoryIn(rest) ?? ownDirectory);
+const inventory = path.relative(process.cwd(), path.join(directory, 'inventory.yml'));
 
 const usage = `usage: npm run nodes -- COMMAND
 
@@ -27,8 +32,12 @@ const usage = `usage: npm run nodes -- COMMAND
       --no-k3s          do not build the k3s stand-in; the inventory then names no airgap_dir
   list            what is up
   down            remove these nodes (and nothing else)
+  --dir DIR       with up, list and down: another set of nodes beside the first (default .fleet-nodes)
   docker-stop     stop the Docker daemon, if it is one that was started here
 `;
+
+/** What the commands that we print need to mean this set. */
+const again = directory === ownDirectory ? '' : ` --dir ${path.relative(process.cwd(), directory)}`;
 
 /** A mistake of the caller: the message and how to call. */
 class UsageError extends Error {}
@@ -41,13 +50,20 @@ interface KeptNode {
   readonly address: string;
 }
 
-/** The nodes that this checkout keeps, servers first. */
+/** The value of `--dir`, which every command takes. */
+function directoryIn(args: string[]): string | undefined {
+  const at = args.indexOf('--dir');
+  // Without a value it stays where it is, for the command to refuse.
+  return at < 0 || at + 1 === args.length ? undefined : args.splice(at, 2)[1];
+}
+
+/** The nodes of this set, servers first. */
 async function keptNodes(): Promise<KeptNode[]> {
   if ((await findDocker()) === undefined) return [];
   const docker = (await dockerClient()).container.dockerode;
   const found = await docker.listContainers({
     all: true,
-    filters: { label: [`${keptLabel}=${repositoryRoot}`] },
+    filters: { label: [`${keptLabel}=${directory}`] },
   });
   return found
     .map((each) => {
@@ -86,7 +102,7 @@ async function up(args: string[]): Promise<void> {
   if (before.length > 0) {
     const sameServers = before.filter((each) => each.role === 'server').length === servers;
     if (before.length !== total || !sameServers) {
-      throw new Error(`${before.length} other nodes are up: first run \`npm run nodes -- down\``);
+      throw new Error(`${before.length} other nodes are up: first run \`npm run nodes -- down${again}\``);
     }
     const docker = (await dockerClient()).container;
     for (const node of before.filter((each) => each.state !== 'running')) {
@@ -102,13 +118,13 @@ async function up(args: string[]): Promise<void> {
   const artifacts = values['no-k3s'] ? undefined : await k3sArtifacts([version]);
   const airgap = artifacts && { airgap_dir: await airgapFolder(artifacts, version) };
   const begun = performance.now();
-  await rm(directory, { recursive: true, force: true });
+  await forget();
   const fleet = await startNodes({
     servers,
     agents: total - servers,
     user,
     directory,
-    keptBy: repositoryRoot,
+    keptBy: directory,
     vars: { k3s_version: version, ...airgap, ...Object.fromEntries(values.var.map(variable)) },
   });
   print(
@@ -124,6 +140,16 @@ Next:
   }
 }
 
+/** Deletes what describes the nodes: the folder if it is our own, else only what we put there. */
+async function forget(): Promise<void> {
+  if (directory === ownDirectory) return await rm(directory, { recursive: true, force: true });
+  for (const file of ['inventory.yml', 'known_hosts', 'id_ed25519', 'id_ed25519.pub']) {
+    await rm(path.join(directory, file), { force: true });
+  }
+  // It stays if it holds anything else.
+  await rmdir(directory).catch(() => undefined);
+}
+
 /** What is running, and how to end it. */
 async function report(nodes: readonly KeptNode[]): Promise<void> {
   for (const node of nodes) {
@@ -131,7 +157,7 @@ async function report(nodes: readonly KeptNode[]): Promise<void> {
   }
   print(`
 Left running until you end them:
-  these ${nodes.length} containers and their network   npm run nodes -- down`);
+  these ${nodes.length} containers and their network   npm run nodes -- down${again}`);
   if (process.env.DOCKER_HOST === ownDockerUrl) {
     print('  the Docker daemon that was started for them   npm run nodes -- docker-stop');
   }
@@ -144,12 +170,10 @@ async function list(): Promise<void> {
 }
 
 async function down(): Promise<void> {
-  const count = (await findDocker()) === undefined ? 0 : await removeLabelled(keptLabel, repositoryRoot);
-  await rm(directory, { recursive: true, force: true });
+  const count = (await findDocker()) === undefined ? 0 : await removeLabelled(keptLabel, directory);
+  await forget();
   print(
-    count === 0
-      ? 'No nodes were up.'
-      : `${count} nodes and their network are gone, and so is ${path.dirname(inventory)}.`,
+    count === 0 ? 'No nodes were up.' : `${count} nodes and their network are gone, and so is ${inventory}.`,
   );
   if (process.env.DOCKER_HOST === ownDockerUrl) {
     print('Still running: the Docker daemon that was started for them (npm run nodes -- docker-stop).');
@@ -177,6 +201,9 @@ function variable(text: string): [string, unknown] {
   }
 }
 
+// Whoever reads the first lines only (`| head`) has what they want.
+process.stdout.on('error', () => process.exit());
+
 function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
@@ -188,7 +215,6 @@ const commands: Readonly<Record<string, (args: string[]) => Promise<void>>> = {
   'docker-stop': stopOwnDocker,
 };
 
-const [name = '', ...rest] = process.argv.slice(2);
 const command = commands[name];
 if (command === undefined) {
   const asked = ['help', '--help', '-h'].includes(name);
@@ -196,6 +222,7 @@ if (command === undefined) {
   process.exitCode = asked ? 0 : 64;
 } else {
   try {
+    if (command !== up && rest.length > 0) throw new UsageError(`${name} takes no ${rest.join(' ')}`);
     await command(rest);
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);

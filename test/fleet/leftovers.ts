@@ -10,7 +10,7 @@ import { dockerClient } from './docker.ts';
 export const fleetLabel = 'fleet-test.fleet';
 /** The process that a fleet belongs to; not on fleets that are to stay. */
 const ownerLabel = 'fleet-test.owner';
-/** On the nodes of `npm run nodes`: the checkout that they belong to. */
+/** On the nodes of `npm run nodes`: the folder that describes them. */
 export const keptLabel = 'fleet-test.kept-by';
 
 /** The machine and PID namespace whose process numbers we can judge. */
@@ -29,7 +29,7 @@ function startTime(pid: number): string | undefined {
   }
 }
 
-/** The labels of what belongs to this process, or to a checkout that keeps it. */
+/** The labels of what belongs to this process, or to the folder that keeps it. */
 export function ownerLabels(fleet: string, keptBy: string | undefined): Record<string, string> {
   return keptBy === undefined
     ? { [fleetLabel]: fleet, [ownerLabel]: `${habitat()} ${process.pid} ${startTime(process.pid)}` }

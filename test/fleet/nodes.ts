@@ -56,7 +56,7 @@ export interface NodesWanted {
   readonly machineIds?: Readonly<Record<string, string>>;
   /** Where inventory, key and known_hosts go; a temporary folder, deleted by `stop()`, unless told. */
   readonly directory?: string;
-  /** Keeps the nodes after this process has ended, in the name of a checkout (`npm run nodes`). */
+  /** Keeps the nodes after this process has ended, in the name of a folder (`npm run nodes`). */
   readonly keptBy?: string;
 }
 

@@ -142,6 +142,8 @@ stop)
 purge)
   lock
   stop_daemon
+  # dockerd leaves its data mounted on itself, and the name of a network namespace.
+  awk '{ print $2 }' /proc/self/mounts | grep -e "^$data/" -e "^$run/" | sort -r | while read -r mount; do umount "$mount"; done
   rm -rf "$data/data" "$run"
   say "deleted $data/data and $run"
   ;;

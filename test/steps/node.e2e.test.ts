@@ -1,76 +1,21 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { ShellScript } from '../../src/core/shell.ts';
-import type { Action } from '../../src/engine/action.ts';
-import { scriptOf } from '../../src/engine/action-script.ts';
-import type { Plan } from '../../src/engine/step.ts';
-import type { Answer } from '../../src/ssh/connection.ts';
-import { readArguments } from '../../src/steps/arguments.ts';
-import { stepNamed } from '../../src/steps/registry.ts';
-import { type FakeFleet, startNodes } from '../fleet/nodes.ts';
-import { hostView } from './here.ts';
+import { StepNode } from './on-node.ts';
 
 /** Steps with the real tools of a Debian node that runs systemd: a change, then nothing left to change. */
 
-let fleet: FakeFleet;
+let node: StepNode;
 
 beforeAll(async () => {
-  fleet = await startNodes({ servers: 1 });
+  node = await StepNode.start();
 });
 afterAll(async () => {
-  await fleet?.stop();
+  await node?.stop();
 });
 
-async function on(script: string): Promise<Answer> {
-  const node = fleet.servers[0];
-  if (node === undefined) throw new Error('no node');
-  const { stdout, stderr, code } = await fleet.exec(node, script);
-  return { stdout, stderr, code };
-}
-
-async function plan(name: string, written: unknown): Promise<Plan<Record<string, unknown>>> {
-  const step = stepNamed(name);
-  if (step === undefined) throw new Error(name);
-  const args = readArguments<unknown>(step, written);
-  const seen: Record<string, unknown> = {};
-  for (const [question, asked] of Object.entries(step.look(args, hostView()))) {
-    const { fact } = asked as unknown as {
-      fact: { sh: ShellScript; parse: (answer: Answer) => unknown; key: string };
-    };
-    const answer = await on(fact.sh.text);
-    expect(answer.stderr, fact.key).toBe('');
-    seen[question] = fact.parse(answer);
-  }
-  return step.plan(seen, args, hostView());
-}
-
-async function perform(actions: readonly Action[]): Promise<readonly (Answer | undefined)[]> {
-  const answers: (Answer | undefined)[] = [];
-  for (const action of actions) {
-    if (action.kind !== 'run' && action.kind !== 'write' && action.kind !== 'remove')
-      throw new Error(action.kind);
-    const answer = await on(scriptOf(action, {}, `e2e-${answers.length}-${Date.now()}`).text);
-    expect(
-      answer.code,
-      `${'what' in action ? action.what : action.path}: ${answer.stderr}${answer.stdout}`,
-    ).toBe(0);
-    answers.push(answer);
-  }
-  return answers;
-}
-
-/** A change that leaves nothing to change. */
-async function lands(name: string, written: unknown): Promise<Plan<Record<string, unknown>>> {
-  const first = await plan(name, written);
-  expect(first.verdict, JSON.stringify(first)).toBe('change');
-  if (first.verdict === 'change') await perform(first.actions);
-  const second = await plan(name, written);
-  expect(second, JSON.stringify(second)).toMatchObject({ verdict: 'unchanged' });
-  return first;
-}
-
-async function says(script: string): Promise<string> {
-  return (await on(script)).stdout.trim();
-}
+const on = (script: string) => node.run(script);
+const says = (script: string) => node.says(script);
+const plan = (name: string, written: unknown) => node.plan(name, written);
+const lands = (name: string, written: unknown) => node.lands(name, written);
 
 describe('accounts', () => {
   test('groups', async () => {
@@ -166,6 +111,63 @@ describe('services', () => {
   test('a unit that goes', async () => {
     await lands('unit', { name: 'nap.service', state: 'absent' });
     expect(await says('systemctl is-active nap')).toBe('inactive');
+  });
+});
+
+describe('what Debian has in packages', () => {
+  test('cron', async (context) => {
+    if (!(await node.installs('cron ufw firewalld nftables'))) context.skip();
+    await lands('cron', { name: 'snapshot', job: 'echo "100%" >/dev/null', minute: '0', hour: '3' });
+    await lands('cron', { name: 'snapshot', job: 'true', special_time: 'daily' });
+    expect(await says('crontab -l')).toBe('#Ansible: snapshot\n@daily true');
+    await lands('cron', { name: 'snapshot', state: 'absent' });
+    await lands('cron', { name: 'file', job: 'true', cron_file: 'fleet', user: 'root' });
+  });
+
+  test('firewalld, running and not', async (context) => {
+    if ((await on('command -v firewall-cmd')).code !== 0) context.skip();
+    await on('systemctl start firewalld');
+    await lands('firewalld', { port: '6443/tcp', permanent: true, immediate: true, state: 'enabled' });
+    await lands('firewalld', { source: '10.42.0.0/16', zone: 'trusted', permanent: true, state: 'enabled' });
+    await lands('firewalld', {
+      rich_rule: 'rule family="ipv4" source address="10.0.0.0/8" accept',
+      permanent: true,
+      immediate: true,
+      state: 'enabled',
+    });
+    await lands('firewalld', { service: 'ssh', immediate: true, state: 'disabled' });
+    await lands('service', { name: 'firewalld', state: 'stopped', enabled: false });
+    await lands('firewalld', { port: '8472/udp', permanent: true, state: 'enabled' });
+    await lands('firewalld', { port: '6443/tcp', permanent: true, state: 'disabled' });
+  });
+
+  test('ufw', async (context) => {
+    if ((await on('command -v ufw')).code !== 0) context.skip();
+    await lands('ufw', { rule: 'allow', port: 22, proto: 'tcp' });
+    await lands('ufw', { rule: 'allow', port: 6443, proto: 'tcp', from: '10.0.0.0/24', comment: 'API' });
+    await lands('ufw', { rule: 'allow', src: '10.42.0.0/16' });
+    await lands('ufw', { rule: 'allow', port: '80,443', proto: 'tcp' });
+    await lands('ufw', { rule: 'allow', interface: 'eth0', direction: 'in', port: 8472, proto: 'udp' });
+    await lands('ufw', { rule: 'deny', direction: 'out', port: 25 });
+    await lands('ufw', { rule: 'allow', route: true, from_ip: '10.1.0.0/16' });
+    await lands('ufw', { default: 'allow', direction: 'routed' });
+    await lands('ufw', { logging: 'medium' });
+    await lands('ufw', { rule: 'deny', direction: 'out', port: 25, delete: true });
+    await lands('ufw', { rule: 'allow', port: 6443, proto: 'tcp', from: '10.0.0.0/24', delete: true });
+    await lands('ufw', { state: 'enabled' });
+    await lands('ufw', { state: 'disabled' });
+  });
+
+  test('nftables', async (context) => {
+    if ((await on('command -v nft')).code !== 0) context.skip();
+    const content =
+      'flush ruleset\ntable inet fleet {\n  chain input { type filter hook input priority 0; policy accept; }\n}\n';
+    await lands('nftables', { content, table: 'inet fleet' });
+    await on('nft flush ruleset');
+    await lands('nftables', { content, table: 'inet fleet' });
+    const bad = await plan('nftables', { content: 'nonsense' });
+    await expect(node.perform(bad.verdict === 'change' ? bad.actions : [])).rejects.toThrow();
+    expect(await says('head -n 1 /etc/nftables.conf')).toBe('flush ruleset');
   });
 });
 

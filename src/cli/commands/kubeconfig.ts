@@ -4,7 +4,7 @@ import { entryFromK3s, mergeKubeconfig } from '../../k3s/kubeconfig.ts';
 import { k3sKubeconfigStep } from '../../steps/k3s-kubeconfig.ts';
 import { endpointUrl, k3sNode } from '../../steps/k3s-node.ts';
 import { accessTo } from '../access.ts';
-import { askHosts } from '../ask-hosts.ts';
+import { askHosts, asRoot } from '../ask-hosts.ts';
 import type { Invocation, RunCommand } from '../command.ts';
 import { driveApply, drivePlan } from '../drive.ts';
 import { exit } from '../exit-codes.ts';
@@ -36,6 +36,7 @@ async function printed(invocation: Invocation, opened: OpenedFleet): Promise<str
   const answers = await askHosts(
     await accessTo(opened, invocation),
     new Map(servers.map((host) => [host.name, [serverKubeconfig]])),
+    asRoot,
   );
   const answer = answers.find((one) => one.of(serverKubeconfig) !== undefined);
   const host = servers.find(({ name }) => name === answer?.host);

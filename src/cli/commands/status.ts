@@ -8,7 +8,7 @@ import type { Role } from '../../k3s/paths.ts';
 import { k3sNode, nodeNameOf } from '../../steps/k3s-node.ts';
 import { safeJson } from '../../ui/json.ts';
 import { accessTo } from '../access.ts';
-import { askHosts, type HostAnswers } from '../ask-hosts.ts';
+import { askHosts, asRoot, type HostAnswers } from '../ask-hosts.ts';
 import { certificateExpiry } from '../certificate-fact.ts';
 import { clusterRun } from '../cluster-run.ts';
 import { type Cell, columnText } from '../column-text.ts';
@@ -63,6 +63,7 @@ export const status: RunCommand = async (invocation) => {
           Object.values(asked).filter((fact) => fact !== undefined),
         ]),
       ),
+      asRoot,
     ),
     driftOf(invocation),
   ]);
