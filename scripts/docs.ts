@@ -6,10 +6,10 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { eventJsonSchema } from '../src/engine/event.ts';
+import { inventorySchema } from '../src/inventory/inventory-schema.ts';
 import { commandsPage, exitCodesPage } from './reference/commands-page.ts';
 import { errorsPage } from './reference/errors-page.ts';
 import { eventsPage } from './reference/events-page.ts';
-import { inventoryJsonSchema } from './reference/inventory-schema.ts';
 import { playbookJsonSchema } from './reference/playbook-schema.ts';
 import { stepsPages } from './reference/steps-pages.ts';
 import { variablesPage } from './reference/variables-page.ts';
@@ -27,7 +27,7 @@ function generated(): ReadonlyMap<string, string> {
     ['docs/reference/errors.md', errorsPage(root)],
     ...[...stepsPages()].map(([name, text]) => [`docs/reference/steps/${name}`, text] as const),
     ['schemas/events.schema.json', json(eventJsonSchema())],
-    ['schemas/inventory.schema.json', json(inventoryJsonSchema())],
+    ['schemas/inventory.schema.json', json(inventorySchema())],
     ['schemas/playbook.schema.json', json(playbookJsonSchema())],
   ]);
 }

@@ -14,8 +14,9 @@ export interface ClusterRun extends PlaybookRun {
 export async function clusterRun(
   invocation: Invocation,
   what: { readonly command: string; readonly playbook: 'site' | 'reset' | 'reboot' },
+  known?: OpenedFleet,
 ): Promise<ClusterRun> {
-  const opened = await openFleet(invocation);
+  const opened = known ?? (await openFleet(invocation, { needsCluster: true }));
   const cluster = opened.cluster();
   const run = await playbookRun(
     invocation,

@@ -147,7 +147,8 @@ class Driver {
   listen(): void {
     this.#interrupts ??= listenForInterrupts(() => {
       this.#abort.abort('graceful');
-      if (this.#invocation.settings.output === 'text') {
+      if (this.#renderer?.stopping !== undefined) this.#renderer.stopping();
+      else if (this.#invocation.settings.output === 'text') {
         this.#invocation.console.note('\nStopping: what runs is finished first. Ctrl-C again stops at once.');
       }
     });

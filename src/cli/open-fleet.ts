@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { FleetError, type Place } from '../core/errors.ts';
+import { FleetError, FleetErrors, type Place } from '../core/errors.ts';
 import type { HostView } from '../engine/step.ts';
 import { type Cluster, clusterOf } from '../inventory/cluster.ts';
 import type { Fleet, Host, Variables } from '../inventory/fleet.ts';
 import { loadFleet } from '../inventory/load-fleet.ts';
+import { validateFleet } from '../inventory/validate.ts';
 import type { Invocation } from './command.ts';
 import { askSecret, canAsk } from './prompt.ts';
 import { learnSecrets } from './secrets-of.ts';
@@ -24,7 +25,7 @@ export interface OpenedFleet {
 
 const defaultInventory = 'inventory.yml';
 
-/** Reads the inventory that the flags name, as it is written; says what is doubtful in it. */
+/** Reads the inventory that the flags name, as it is written. What is doubtful in it is in its `warnings`. */
 export async function loadInventory(
   { settings, console }: Pick<Invocation, 'settings' | 'console'>,
   playbook?: string,
@@ -48,13 +49,25 @@ export async function loadInventory(
     ...(canAsk() ? { ask: (id: string) => askSecret(`Vault password (${id})`) } : {}),
   });
   learnSecrets(fleet, console.redactor);
-  for (const warning of fleet.warnings) console.warn(warning.toFault());
   return fleet;
 }
 
-export async function openFleet(invocation: Invocation, playbook?: string): Promise<OpenedFleet> {
+/**
+ * Reads and checks the inventory before any connection; says what is doubtful in it.
+ * @throws FleetErrors with all that is wrong
+ */
+export async function openFleet(
+  invocation: Invocation,
+  { playbook, needsCluster }: { readonly playbook?: string; readonly needsCluster: boolean },
+): Promise<OpenedFleet> {
   const fleet = await loadInventory(invocation, playbook);
   const { limit, cluster } = invocation.settings;
+  const { errors, warnings } = validateFleet(fleet, {
+    needsCluster,
+    ...(cluster === undefined ? {} : { cluster }),
+  });
+  for (const warning of warnings) invocation.console.warn(warning.toFault());
+  FleetErrors.throwIfAny(errors);
   return {
     fleet,
     scope: fleet.vars,

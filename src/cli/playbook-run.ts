@@ -25,7 +25,7 @@ export async function playbookRun(
   opened?: OpenedFleet,
 ): Promise<PlaybookRun> {
   const { settings, flags, console } = invocation;
-  const fleet = opened ?? (await openFleet(invocation, what.path));
+  const fleet = opened ?? (await openFleet(invocation, { playbook: what.path, needsCluster: false }));
   const startAt = flags.text('startAt');
   const plays = await compilePlaybook(what.path, {
     fleet: fleet.fleet,

@@ -78,7 +78,7 @@ const DEEPEST = 200;
  */
 export class YamlValues {
   readonly findings: YamlFinding[] = [];
-  readonly #anchors: Map<string, Node>;
+  readonly #anchors: ReadonlyMap<string, readonly Node[]>;
   readonly #tags: TagReader;
   #made = 0;
   #depth = 0;
@@ -154,7 +154,8 @@ export class YamlValues {
   }
 
   #target(alias: Alias): Node | undefined {
-    const target = this.#anchors.get(alias.source);
+    // An anchor may be set again: an alias means the last one before it.
+    const target = this.#anchors.get(alias.source)?.findLast((node) => offsetOf(node) < offsetOf(alias));
     if (target === undefined) this.#refuse(alias, 'syntax', `there is no anchor "&${alias.source}"`);
     return target;
   }
@@ -215,13 +216,17 @@ export function offsetOf(node: unknown): number {
   return Number(node.range[0]);
 }
 
-function anchorsOf(root: Node | null): Map<string, Node> {
-  const anchors = new Map<string, Node>();
+function anchorsOf(root: Node | null): ReadonlyMap<string, readonly Node[]> {
+  const anchors = new Map<string, Node[]>();
   const stack: unknown[] = [root];
   while (stack.length > 0) {
     const node = stack.pop();
     if (isScalar(node) || isMap(node) || isSeq(node)) {
-      if (node.anchor !== undefined && !anchors.has(node.anchor)) anchors.set(node.anchor, node);
+      if (node.anchor !== undefined) {
+        const same = anchors.get(node.anchor);
+        if (same === undefined) anchors.set(node.anchor, [node]);
+        else same.push(node);
+      }
     }
     if (isSeq(node)) stack.push(...node.items.toReversed());
     else if (isMap(node)) for (const pair of node.items.toReversed()) stack.push(pair.value, pair.key);

@@ -282,10 +282,17 @@ class RevealingMap extends LazyMap {
   }
 }
 
+/** Frozen values never change, and large ones (`groups`) are asked about for every host. */
+const examined = new WeakMap<object, boolean>();
+
 function holdsSecret(value: unknown, depth = 0): boolean {
   if (value instanceof Secret || value instanceof LazyMap) return true;
   if (value === null || typeof value !== 'object' || depth > 60) return false;
-  return Object.values(value).some((item) => holdsSecret(item, depth + 1));
+  const known = examined.get(value);
+  if (known !== undefined) return known;
+  const holds = Object.values(value).some((item) => holdsSecret(item, depth + 1));
+  if (Object.isFrozen(value)) examined.set(value, holds);
+  return holds;
 }
 
 function lookUp(

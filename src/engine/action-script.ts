@@ -12,9 +12,13 @@ export function temporaryBeside(path: string): string {
   return `${path.slice(0, slash + 1)}.fleet-${randomBytes(6).toString('hex')}~`;
 }
 
-/** The actions that are one script each; the others (uploads, waits …) are more than that. */
+/** The actions that are one script each on the step's own host; the others (uploads, waits …) are more than that. */
 export function isScripted(action: Action): action is Run | Write | Remove {
-  return action.kind === 'run' || action.kind === 'write' || action.kind === 'remove';
+  return (
+    (action.kind === 'run' && action.host === undefined) ||
+    action.kind === 'write' ||
+    action.kind === 'remove'
+  );
 }
 
 /**

@@ -4,7 +4,7 @@ import type { Action } from './action.ts';
 export function describeAction(action: Action): string {
   switch (action.kind) {
     case 'run':
-      return action.what;
+      return action.host === undefined ? action.what : `${action.what} (on ${action.host})`;
     case 'write':
       return `write ${action.path} (${action.mode} ${action.owner}:${action.group})`;
     case 'remove':

@@ -11,6 +11,8 @@ export interface Run {
   /** What it does, as the plan shows it: `restart k3s`. Never holds a secret. */
   readonly what: string;
   readonly script: ShellScript;
+  /** Another host to run it on: a server that speaks for the cluster. The step's own when absent. */
+  readonly host?: string;
   /** Default: the step's deadline. */
   readonly deadlineMs?: number;
   /** The exit status is an answer, not a failure. */

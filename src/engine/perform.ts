@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { asFleetErrors, FleetError } from '../core/errors.ts';
 import type { Answer, Item } from '../ssh/connection.ts';
-import type { Action, Upload } from './action.ts';
+import type { Action, Run, Upload } from './action.ts';
 import { isScripted, scriptOf } from './action-script.ts';
 import { fetchText, fetchVerified, sumIn } from './download.ts';
 import type { ControlFact, Fact } from './fact.ts';
@@ -240,10 +240,20 @@ class Performance {
         await pause(action.durationMs, signal);
         return;
       case 'run':
+        await this.#runElsewhere(action, sessionOf(action.host ?? session.host), work);
+        return;
       case 'write':
       case 'remove':
         throw new RangeError(`${action.kind} is sent in a batch`);
     }
+  }
+
+  async #runElsewhere(action: Run, session: HostSession, work: Work): Promise<void> {
+    const [answer] = await session.batch([{ script: scriptOf(action, {}, '') }], {
+      deadlineMs: action.deadlineMs ?? work.deadlineMs,
+    });
+    if (answer?.code === 0 || action.anyExit === true) return;
+    throw commandFailed(action, answer ?? { stdout: '', stderr: 'it gave no answer', code: 1 });
   }
 
   #fail(work: number, thrown: unknown): void {

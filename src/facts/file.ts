@@ -228,9 +228,16 @@ function parseTree(answer: Answer): Tree | undefined {
   return tree;
 }
 
-/** The keys of every question that a change at this path makes stale. `below` for a change of a whole tree. */
-export function touchesOfPath(path: string, extent: 'alone' | 'below' = 'alone'): readonly string[] {
+/**
+ * The keys of every question that a change at this path makes stale: `alone` for one file or directory, `attributes` for its
+ * owner and mode (what it holds stays known), `below` for a whole tree.
+ */
+export function touchesOfPath(
+  path: string,
+  extent: 'alone' | 'attributes' | 'below' = 'alone',
+): readonly string[] {
   if (extent === 'below') return ['file:*', 'content:*', 'digest:*', 'tree:*', 'find:*'];
+  if (extent === 'attributes') return [`file:${path}`, 'tree:*', 'find:*'];
   return [
     `file:${path}`,
     `content:${path}`,

@@ -285,7 +285,7 @@ function planAttributes(seen: Seen, args: FileArgs): Plan<Seen> {
     [{ kind: 'run', what: `set ${mended.because.join(', ')} of ${path}`, script: lines(first, ...rest) }],
     {
       after: { file: follow ? seenThrough(seen.file, mended.after) : own(mended.after) },
-      touches: touchesOfPath(path),
+      touches: touchesOfPath(path, 'attributes'),
       result: () => result,
     },
   );

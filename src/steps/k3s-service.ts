@@ -97,8 +97,8 @@ function enableAction(unit: string): Action {
   };
 }
 
-/** A reload first: the unit on disk must be the one that is started. `reset-failed` because a start limit may have been hit. */
-function startAction(unit: string, running: boolean): Action {
+/** Starts or restarts without waiting. A reload first: the unit on disk must be the one that is started. `reset-failed` because a start limit may have been hit. */
+export function startAction(unit: string, running: boolean): Action {
   const verb = running ? 'restart' : 'start';
   return {
     kind: 'run',
@@ -114,7 +114,9 @@ function startWait(node: K3sNodeView, before: InUse): Action {
     what: `${unitName(node.role)} to start`,
     fact: startState(node.role),
     holds: (now) => {
-      if (now.state === 'active' && now.invocation !== before.invocation) return true;
+      // Right after a restart was asked for, the old process may still be there.
+      if (now.state === 'active' && (before.state !== 'active' || now.invocation !== before.invocation))
+        return true;
       return `it is ${now.state}${now.lastLog === '' ? '' : `, and says: ${now.lastLog}`}${likely(now.lastLog)}`;
     },
     hopeless: (now) => {

@@ -96,7 +96,7 @@ export function landFile(site: LandingSite, wanted: WantedFile): LandedPlan {
       change(
         `${path}: ${mended.because.join(', ')}`,
         [{ kind: 'run', what: `set ${mended.because.join(', ')} of ${path}`, script: lines(first, ...rest) }],
-        { touches: touchesOfPath(path), result: () => facts },
+        { touches: touchesOfPath(path, 'attributes'), result: () => facts },
       ),
       { file: replaced(file, mended.after, followLink), content: site.content },
     );

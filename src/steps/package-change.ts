@@ -248,12 +248,19 @@ function installScript(
       return latest ? lines(sh`set -e`, install, sh`${manager} -y -q ${options} upgrade ${specs}`) : install;
     }
     case 'zypper':
-      return sh`zypper --non-interactive -q ${wanted.noGpgCheck === true ? ['--no-gpg-checks'] : []} install --auto-agree-with-licenses ${wanted.allowDowngrade === true ? ['--oldpackage'] : []} ${wanted.extraArgs ?? []} ${specs}`;
+      return zypperScript(
+        sh`zypper --non-interactive -q ${wanted.noGpgCheck === true ? ['--no-gpg-checks'] : []} install --auto-agree-with-licenses ${wanted.allowDowngrade === true ? ['--oldpackage'] : []} ${wanted.extraArgs ?? []} ${specs}`,
+      );
     case 'pacman':
       return sh`pacman -S --noconfirm ${latest ? [] : ['--needed']} ${wanted.extraArgs ?? []} ${specs.map((spec) => spec.replace(/=.*$/, ''))}`;
     case 'apk':
       return sh`apk add -q ${latest ? ['-u'] : []} ${wanted.extraArgs ?? []} ${specs}`;
   }
+}
+
+// 102 and 103 say that the transaction went well and a reboot, or zypper's own restart, is due; 106 that a repository was skipped.
+function zypperScript(command: ShellScript): ShellScript {
+  return lines(command, sh`c=$?`, sh`case $c in 100|101|102|103|106) exit 0 ;; *) exit "$c" ;; esac`);
 }
 
 function rpmOptions(wanted: WantedPackages): readonly string[] {
@@ -279,7 +286,9 @@ function removeScript(manager: PackageManager, list: readonly string[], wanted: 
     case 'yum':
       return sh`${manager} -y -q ${wanted.autoremove === true ? ['autoremove'] : ['remove']} ${list}`;
     case 'zypper':
-      return sh`zypper --non-interactive -q remove ${wanted.autoremove === true ? ['--clean-deps'] : []} ${list}`;
+      return zypperScript(
+        sh`zypper --non-interactive -q remove ${wanted.autoremove === true ? ['--clean-deps'] : []} ${list}`,
+      );
     case 'pacman':
       return sh`pacman ${wanted.autoremove === true ? '-Rs' : '-R'} --noconfirm ${list}`;
     case 'apk':

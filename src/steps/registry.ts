@@ -25,9 +25,11 @@ import { k3sInstallStep } from './k3s-install.ts';
 import { k3sKubeconfigStep } from './k3s-kubeconfig.ts';
 import { k3sManifestsStep } from './k3s-manifests.ts';
 import { k3sMembershipStep } from './k3s-membership.ts';
+import { k3sQuorumStep } from './k3s-quorum.ts';
 import { k3sReadyStep } from './k3s-ready.ts';
 import { k3sRegistriesStep } from './k3s-registries.ts';
 import { k3sServiceStep } from './k3s-service.ts';
+import { k3sStaleNodeStep } from './k3s-stale-node.ts';
 import { k3sUserKubectlStep } from './k3s-user-kubectl.ts';
 import { kernelModuleStep, modprobeStep } from './kernel-module.ts';
 import { lineinfileStep } from './lineinfile.ts';
@@ -125,9 +127,11 @@ export const allSteps: readonly AnyStep[] = [
   k3sKubeconfigStep,
   k3sManifestsStep,
   k3sMembershipStep,
+  k3sQuorumStep,
   k3sReadyStep,
   k3sRegistriesStep,
   k3sServiceStep,
+  k3sStaleNodeStep,
   k3sUserKubectlStep,
 ];
 

@@ -67,8 +67,11 @@ export const templateStep = defineStep<typeof args, Seen>({
       return refuse(`${source.path} is a folder`, 'Name a template file in src.');
     if (source.bytes === undefined)
       return refuse(`${source.path} is larger than 1 MiB`, 'Use copy for large files.');
+    const scope = host.vars.has('ansible_managed')
+      ? host.vars
+      : host.vars.with({ ansible_managed: 'Ansible managed' });
     const rendered = renderFile(source.bytes.toString('utf8'), (value) =>
-      host.vars.template(value, { file: source.path }),
+      scope.template(value, { file: source.path }),
     );
     const ending = (args.newline_sequence ?? '\n').replaceAll('\\r', '\r').replaceAll('\\n', '\n');
     return landFile(seen, {

@@ -32,7 +32,10 @@ export function diffView(diff: ShownDiff, palette: Palette): string {
   }
   const mark = diffMark(diff);
   const title = mark === '+' ? `${subject} (new)` : mark === '-' ? `${subject} (removed)` : subject;
-  const body = patchLines(diff.before ?? '', diff.after ?? '', palette);
+  // A missing line end matters only where it is what differs.
+  const lined = (text: string): string =>
+    mark === '~' || text === '' || text.endsWith('\n') ? text : `${text}\n`;
+  const body = patchLines(lined(diff.before ?? ''), lined(diff.after ?? ''), palette);
   return [palette.bold(title), ...body.map((line) => `  ${line}`)].join('\n');
 }
 

@@ -23,6 +23,8 @@ interface HostState {
 /** With more changes than this, the row of a host that is done only counts them. */
 const MOST_CHANGES = 6;
 
+const STOPPING = 'finishing what runs, Ctrl-C again stops at once';
+
 const nothing = (): void => {};
 
 /** One play as it goes: each host with what it does or waits for, and for how long. Fed with events, read by a live list. */
@@ -53,6 +55,11 @@ export class PlayBoard implements LiveContent {
     this.#endedAt = at;
   }
 
+  /** Ctrl-C: said in the title until the play ends. */
+  stopping(): void {
+    this.#stopping = true;
+  }
+
   hasFailed(): boolean {
     return [...this.#hosts.values()].some((host) => host.failure !== undefined);
   }
@@ -69,7 +76,7 @@ export class PlayBoard implements LiveContent {
       ...(changed > 0 ? [yellow(`${changed} changed`)] : isOver && failed === 0 ? ['nothing to change'] : []),
       ...(failed > 0 ? [red(`${failed} failed`)] : []),
       dim(formatDuration((this.#endedAt ?? this.#now()) - this.#startedAt)),
-      ...(this.#stopping && !isOver ? [yellow('stopping: Ctrl-C again stops at once')] : []),
+      ...(this.#stopping && !isOver ? [yellow(STOPPING)] : []),
     ];
     return `${bold(oneLine(this.#play))}  ${parts.join(dim(' · '))}`;
   }
@@ -123,9 +130,7 @@ export class PlayBoard implements LiveContent {
       host.atWork.clear();
     },
     'run-failed': nothing,
-    interrupted: () => {
-      this.#stopping = true;
-    },
+    interrupted: () => this.stopping(),
     'run-finished': nothing,
   };
 
@@ -253,6 +258,7 @@ export class LookBoard implements LiveContent {
   readonly #hosts: number;
   readonly #failed: string[] = [];
   #connected = 0;
+  #stopping = false;
   #facts = 0;
   #decided = 0;
   #play: string | undefined;
@@ -277,12 +283,16 @@ export class LookBoard implements LiveContent {
     this.#endedAt = at;
   }
 
+  stopping(): void {
+    this.#stopping = true;
+  }
+
   hasFailed(): boolean {
     return this.#failed.length > 0;
   }
 
   title(): string {
-    const { bold, dim, red } = this.#palette;
+    const { bold, dim, red, yellow } = this.#palette;
     const isOver = this.#endedAt !== undefined;
     const parts = [
       ...(isOver ? [] : [`${this.#connected} reached`]),
@@ -290,6 +300,7 @@ export class LookBoard implements LiveContent {
       ...(this.#facts === 0 ? [] : [count(this.#facts, 'fact')]),
       ...(this.#decided === 0 ? [] : [`${count(this.#decided, 'step')} decided`]),
       ...(this.#play === undefined || isOver ? [] : [oneLine(this.#play)]),
+      ...(this.#stopping && !isOver ? [yellow(STOPPING)] : []),
       dim(formatDuration((this.#endedAt ?? this.#now()) - this.#startedAt)),
     ];
     const title = `${isOver ? 'Looked' : 'Looking'} at ${count(this.#hosts, 'host')}`;

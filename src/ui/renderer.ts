@@ -12,6 +12,8 @@ export interface Renderer {
   handle(event: StampedEvent): void;
   /** Resolves when all that was handed over stands on the screen. */
   end(): Promise<void>;
+  /** Ctrl-C was pressed: what runs is finished first. Absent where a line says so. */
+  stopping?(): void;
   /** Makes room for a question to a person while a drawing is up. Absent where nothing is in the way. */
   aside?<Answer>(ask: () => Promise<Answer>): Promise<Answer>;
 }

@@ -30,6 +30,7 @@ export class TerminalRenderer implements Renderer {
   #board: PlayBoard | LookBoard | undefined;
   #list: LiveList | undefined;
   #leavesNothing = false;
+  #isStopping = false;
   /** What is said while a list is up, printed once it is finished. */
   #held: string[] = [];
   /** Drawings and lines in the order in which they were begun: the next starts when the last one stands. */
@@ -48,6 +49,11 @@ export class TerminalRenderer implements Renderer {
   async end(): Promise<void> {
     this.#closeBoard(this.#now());
     await this.#drawn;
+  }
+
+  stopping(): void {
+    this.#isStopping = true;
+    this.#board?.stopping();
   }
 
   /** The list steps back, the question is asked, and the list goes on below. Events that come meanwhile are drawn then. */
@@ -122,6 +128,7 @@ export class TerminalRenderer implements Renderer {
   #openBoard(board: PlayBoard | LookBoard, leavesNothing: boolean): void {
     const { screen, palette } = this.#options;
     const list = new LiveList(board, { screen, palette, leavesNothing });
+    if (this.#isStopping) board.stopping();
     this.#board = board;
     this.#leavesNothing = leavesNothing;
     this.#list = list;

@@ -122,8 +122,8 @@ function randomVarsFile(dice: Dice): string {
 
 function yamlValue(dice: Dice, indent: string): string {
   const value = dice.pick(YAML_VALUES);
-  // An anchor may be defined many times, but not used before; so only definitions are made here.
-  return value.replaceAll('{INDENT}', indent);
+  // PyYAML refuses a second anchor of the same name.
+  return value.replaceAll('{INDENT}', indent).replace('&anchor', () => `&a${dice.roll(1_000_000_000)}`);
 }
 
 function randomYaml(dice: Dice): string {
@@ -159,7 +159,7 @@ function yamlGroup(dice: Dice, name: string, indent: string, depth: number): str
   if (depth < 3 && dice.chance(55)) {
     body += `${inner}children:\n`;
     const children = [...new Set(Array.from({ length: dice.roll(3) }, () => dice.pick(GROUPS)))];
-    for (const child of children.filter((other) => other !== name && other !== 'all')) {
+    for (const child of children.filter((other) => other !== name && other !== 'all' && other !== 'ungrouped')) {
       body += yamlGroup(dice, child, `${inner}  `, depth + 1);
     }
   }

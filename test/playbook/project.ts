@@ -68,7 +68,7 @@ export function fakeFleet(): Fleet {
     groups: new Map(
       Object.entries(groups).map(([name, members]) => [
         name,
-        { name, hosts: members, ownHosts: members, children: [], parents: [] },
+        { name, hosts: members, ownHosts: members, children: [], parents: [], writtenBelow: [] },
       ]),
     ),
     select: (pattern) => {

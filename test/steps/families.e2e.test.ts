@@ -18,10 +18,13 @@ make_rpm() {
   printf 'Name: %s\\nVersion: %s\\nRelease: 1\\nSummary: t\\nLicense: t\\nBuildArch: noarch\\n%%description\\nt\\n%%files\\n' "$1" "$2" >"$1.spec"
   rpmbuild -bb --define '_rpmdir /repo' "$1.spec" >/dev/null 2>&1
 }
+make_rpm fleet-base 1.0
 make_rpm fleet-one 1.0
 make_rpm fleet-one 2.0
 make_rpm fleet-two 1.5
 createrepo_c -q /repo
+# zypper takes an empty database for a broken one.
+rpm -i /repo/noarch/fleet-base-1.0-1.noarch.rpm
 printf '[fleet]\\nname=fleet\\nbaseurl=file:///repo\\nenabled=1\\ngpgcheck=0\\n' >/etc/yum.repos.d/fleet.repo
 cp /etc/yum.repos.d/fleet.repo /etc/zypp/repos.d/fleet.repo`);
   if (made.code !== 0) throw new Error(made.stderr);

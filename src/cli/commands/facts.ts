@@ -15,7 +15,7 @@ export const facts: RunCommand = async (invocation) => {
     settings,
     console,
   } = invocation;
-  const opened = await openFleet(invocation);
+  const opened = await openFleet(invocation, { needsCluster: false });
   const answers = await askHosts(
     await accessTo(opened, invocation),
     new Map(opened.hostsOf(pattern).map((host) => [host.name, [hostFacts]])),

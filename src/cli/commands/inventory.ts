@@ -14,6 +14,7 @@ import { loadInventory } from '../open-fleet.ts';
 export const inventory: RunCommand = async (invocation) => {
   const { flags, console, settings } = invocation;
   const fleet = await loadInventory(invocation);
+  for (const warning of fleet.warnings) console.warn(warning.toFault());
   const name = flags.text('host');
   const wantsData =
     name !== undefined || flags.has('list') || settings.output === 'json' || flags.has('yaml');

@@ -13,7 +13,7 @@ import { singleStep } from '../single-step.ts';
 
 /** Merges the cluster's kubeconfig into the user's, or prints it. */
 export const kubeconfig: RunCommand = async (invocation) => {
-  const opened = await openFleet(invocation);
+  const opened = await openFleet(invocation, { needsCluster: true });
   if (invocation.flags.has('print')) {
     invocation.console.revealed(await printed(invocation, opened));
     return exit.ok;

@@ -15,7 +15,7 @@ export const ping: RunCommand = async (invocation) => {
     settings,
     console,
   } = invocation;
-  const opened = await openFleet(invocation);
+  const opened = await openFleet(invocation, { needsCluster: false });
   const hosts = opened.hostsOf(pattern);
   const answers = await askHosts(
     await accessTo(opened, invocation),

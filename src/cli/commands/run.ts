@@ -19,7 +19,7 @@ export const run: RunCommand = async (invocation) => {
     console.errors(faults);
     return exit.usage;
   }
-  const opened = await openFleet(invocation);
+  const opened = await openFleet(invocation, { needsCluster: false });
   const hosts = opened.hostsOf(invocation.arguments[0]);
   const wanted = await singleStep(invocation, opened, {
     command: 'run',

@@ -42,7 +42,7 @@ const RENEWABLE_DAYS = 90;
 /** Nodes, roles, versions, services, voters, certificates, and what differs from the inventory. */
 export const status: RunCommand = async (invocation) => {
   const { settings, console } = invocation;
-  const opened = await openFleet(invocation);
+  const opened = await openFleet(invocation, { needsCluster: true });
   const cluster = opened.cluster();
   const roles = new Map<Host, Role>([
     ...cluster.servers.map((host) => [host, 'server'] as const),
@@ -65,7 +65,7 @@ export const status: RunCommand = async (invocation) => {
       ),
       asRoot,
     ),
-    driftOf(invocation),
+    driftOf(invocation, opened),
   ]);
   const api = answers
     .map((answer) => answer.of(k3sNodes))
@@ -212,8 +212,11 @@ function drift(steps: number | undefined): string | Cell {
 }
 
 /** Per host how many steps would change; `undefined` where no plan can be made. */
-async function driftOf(invocation: Invocation): Promise<ReadonlyMap<string, number> | undefined> {
-  const wanted = await clusterRun(invocation, { command: 'status', playbook: 'site' });
+async function driftOf(
+  invocation: Invocation,
+  opened: OpenedFleet,
+): Promise<ReadonlyMap<string, number> | undefined> {
+  const wanted = await clusterRun(invocation, { command: 'status', playbook: 'site' }, opened);
   const events = await quietPlan(invocation, wanted);
   if (events === undefined) return undefined;
   const counts = new Map<string, number>();

@@ -1,6 +1,7 @@
-import { asFleetErrors } from '../../core/errors.ts';
+import { asFleetErrors, FleetErrors } from '../../core/errors.ts';
 import { clustersOf } from '../../inventory/cluster.ts';
 import type { Fleet } from '../../inventory/fleet.ts';
+import { validateFleet } from '../../inventory/validate.ts';
 import { sortFaults } from '../../ui/fault-view.ts';
 import { safeJson } from '../../ui/json.ts';
 import { count } from '../../ui/wording.ts';
@@ -14,9 +15,13 @@ export const validate: RunCommand = async (invocation) => {
   const isJson = settings.output === 'json';
   try {
     const fleet = await loadInventory(invocation);
+    const { cluster } = settings;
+    const { errors, warnings } = validateFleet(fleet, cluster === undefined ? {} : { cluster });
+    if (!isJson) for (const warning of warnings) console.warn(warning.toFault());
+    FleetErrors.throwIfAny(errors);
     if (isJson) {
       console.result(
-        safeJson({ valid: true, errors: [], warnings: fleet.warnings.map((one) => one.toFault()) }, 2),
+        safeJson({ valid: true, errors: [], warnings: warnings.map((one) => one.toFault()) }, 2),
       );
     } else console.result(summary(fleet));
     return exit.ok;
