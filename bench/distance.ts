@@ -2,7 +2,7 @@
  * Distance to a host where the kernel has no `tc netem`: a TCP relay on this machine that hands on everything half a round trip later.
  * A new connection costs a round trip and a half before its first byte arrives, as its handshake would.
  */
-import { createServer, connect as connectSocket, type Socket } from 'node:net';
+import { connect as connectSocket, createServer, type Socket } from 'node:net';
 
 /** A relay to one host. */
 export interface Distance {
@@ -11,11 +11,7 @@ export interface Distance {
   readonly close: () => Promise<void>;
 }
 
-export async function distanceTo(
-  host: string,
-  port: number,
-  roundTripMs: number,
-): Promise<Distance> {
+export async function distanceTo(host: string, port: number, roundTripMs: number): Promise<Distance> {
   const open = new Set<Socket>();
   const server = createServer({ noDelay: true }, (near) => {
     const connected = performance.now() + 1.5 * roundTripMs;
@@ -41,10 +37,21 @@ export async function distanceTo(
 
 /** Hands everything on, in order, a time later, and nothing before the connection stands. */
 function carry(from: Socket, to: Socket, delayMs: number, notBefore: number): void {
-  const later = (action: () => void): void => {
-    const due = Math.max(performance.now() + delayMs, notBefore);
-    if (due <= performance.now()) action();
-    else setTimeout(action, due - performance.now());
+  const waiting: { readonly due: number; readonly act: () => void }[] = [];
+  const handOn = (): void => {
+    for (let next = waiting[0]; next !== undefined; next = waiting[0]) {
+      const early = next.due - performance.now();
+      if (early > 0) {
+        setTimeout(handOn, Math.ceil(early));
+        return;
+      }
+      waiting.shift();
+      next.act();
+    }
+  };
+  const later = (act: () => void): void => {
+    waiting.push({ due: Math.max(performance.now() + delayMs, notBefore), act });
+    if (waiting.length === 1) handOn();
   };
   from.on('data', (chunk) => later(() => to.write(chunk)));
   from.on('end', () => later(() => to.end()));

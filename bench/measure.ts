@@ -99,8 +99,7 @@ export function groupCpuMs(folder: string): number {
 export function groupOf(pid: number): string {
   for (const line of readFileSync(`/proc/${pid}/cgroup`, 'utf8').split('\n')) {
     const [, controllers = '', folder = ''] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
-    const isOurs =
-      accounting === groupRoot ? controllers === '' : controllers.split(',').includes('cpuacct');
+    const isOurs = accounting === groupRoot ? controllers === '' : controllers.split(',').includes('cpuacct');
     if (isOurs && folder !== '') return path.join(accounting, folder);
   }
   throw new Error(`process ${pid} is in no control group that counts CPU time`);

@@ -52,7 +52,6 @@ export async function singleStep(
         vars: {},
         serial: [],
         anyErrorsFatal: false,
-        gatherFacts: false,
       },
     ],
     open: await accessTo(opened, invocation),

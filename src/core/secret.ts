@@ -41,7 +41,7 @@ const SHORTEST_MASKED = 4;
 /**
  * Masks known secret values in any text on its way to a person, a log or the journal.
  * Values are masked, not patterns, so quoting cannot get one past it: each is also known as base64 (at all three
- * alignments), URL-encoded, JSON-escaped and shell-quoted, and multi-line secrets line by line.
+ * alignments), URL-encoded, JSON-escaped and in a shell's single and double quotes, and multi-line secrets line by line.
  */
 export class Redactor {
   readonly #forms = new Set<string>();
@@ -49,7 +49,8 @@ export class Redactor {
 
   add(secret: Secret | string): void {
     const text = reveal(secret);
-    const pieces = [text, text.trim(), ...text.split(/\r?\n/)];
+    const rows = text.split(/\r?\n/);
+    const pieces = new Set([text, text.trim(), ...rows, ...rows.map((row) => row.trim())]);
     for (const piece of pieces) {
       if (piece.length < SHORTEST_MASKED) continue;
       for (const form of formsOf(piece)) this.#forms.add(form);
@@ -89,13 +90,29 @@ export class Redactor {
 }
 
 function formsOf(text: string): string[] {
+  const json = JSON.stringify(text).slice(1, -1);
   return [
     text,
-    JSON.stringify(text).slice(1, -1),
-    encodeURIComponent(text),
+    json,
+    // Go's encoding/json escapes what HTML would read.
+    json.replace(/[<>&]/g, (character) => `\\u00${character.charCodeAt(0).toString(16)}`),
+    ...urlForms(text),
     text.replaceAll("'", `'\\''`),
+    text.replaceAll(/["\\$`]/g, '\\$&'),
     ...base64Forms(text),
   ];
+}
+
+/** As JavaScript and as others encode it, in upper and lower case, and with the `+` for a blank that forms have. */
+function urlForms(text: string): string[] {
+  // Half a surrogate pair has no URL form.
+  if (/\p{Surrogate}/u.test(text)) return [];
+  const usual = encodeURIComponent(text);
+  const strict = usual.replace(/[!'()*]/g, (mark) => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`);
+  return [usual, strict, strict.replaceAll('%20', '+')].flatMap((form) => [
+    form,
+    form.replace(/%../g, (escaped) => escaped.toLowerCase()),
+  ]);
 }
 
 /** What a secret looks like inside base64 of a longer text: it may start at any of three alignments, and its edges mix with neighbours. */

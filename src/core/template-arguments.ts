@@ -19,7 +19,10 @@ export class FilterArguments {
     const value = this.get(place, name);
     if (value === undefined && fallback !== undefined) return fallback;
     if (typeof value === 'string') return value;
-    throw new TemplateError('failed', `"${name}" must be text, not ${value === undefined ? 'missing' : typeName(value)}`);
+    throw new TemplateError(
+      'failed',
+      `"${name}" must be text, not ${value === undefined ? 'missing' : typeName(value)}`,
+    );
   }
 
   /** Text, or nothing when missing or None. */
@@ -33,7 +36,10 @@ export class FilterArguments {
     if ((value === undefined || value === null) && fallback !== undefined) return fallback;
     if (isNumber(value)) return numberOf(value);
     if (typeof value === 'boolean') return Number(value);
-    throw new TemplateError('failed', `"${name}" must be a number, not ${value === undefined ? 'missing' : typeName(value)}`);
+    throw new TemplateError(
+      'failed',
+      `"${name}" must be a number, not ${value === undefined ? 'missing' : typeName(value)}`,
+    );
   }
 
   flag(place: number, name: string, fallback: boolean): boolean {

@@ -1,4 +1,5 @@
 import { TemplateError } from './template-error.ts';
+import { formatPercent } from './template-format.ts';
 import { callMethod, isMethod } from './template-methods.ts';
 import type { Arguments, Block, Expression, Parameter, Statement, Target } from './template-syntax.ts';
 import {
@@ -18,13 +19,12 @@ import {
   makeFloat,
   Namespace,
   numberOf,
-  toText,
   Tuple,
+  toText,
   tupleOf,
   typeName,
   Undefined,
 } from './template-value.ts';
-import { formatPercent } from './template-format.ts';
 
 export type NamedArguments = ReadonlyMap<string, unknown>;
 
@@ -32,12 +32,22 @@ export type NamedArguments = ReadonlyMap<string, unknown>;
 export interface Filter {
   /** Whether it wants to see undefined input, as `default` does. */
   readonly seesUndefined?: boolean;
-  readonly apply: (value: unknown, args: readonly unknown[], named: NamedArguments, evaluator: Evaluator) => unknown;
+  readonly apply: (
+    value: unknown,
+    args: readonly unknown[],
+    named: NamedArguments,
+    evaluator: Evaluator,
+  ) => unknown;
 }
 
 export interface Test {
   readonly seesUndefined?: boolean;
-  readonly holds: (value: unknown, args: readonly unknown[], named: NamedArguments, evaluator: Evaluator) => boolean;
+  readonly holds: (
+    value: unknown,
+    args: readonly unknown[],
+    named: NamedArguments,
+    evaluator: Evaluator,
+  ) => boolean;
 }
 
 /** What an evaluation stands on: the names, filters, tests and how much work it may do. */
@@ -183,7 +193,10 @@ export class Evaluator {
         this.#print(statement.text, out);
         return;
       case 'print':
-        this.#print(locate(statement.at, () => this.#value(statement.value, frame)), out);
+        this.#print(
+          locate(statement.at, () => this.#value(statement.value, frame)),
+          out,
+        );
         return;
       case 'if':
         for (const branch of statement.branches) {
@@ -195,7 +208,13 @@ export class Evaluator {
         if (statement.otherwise !== undefined) this.#block(statement.otherwise, frame, out);
         return;
       case 'for':
-        this.#loop(statement, locate(statement.at, () => iterate(this.#value(statement.over, frame))), frame, out, 0);
+        this.#loop(
+          statement,
+          locate(statement.at, () => iterate(this.#value(statement.over, frame))),
+          frame,
+          out,
+          0,
+        );
         return;
       case 'set':
         this.#assign(statement.target, this.#value(statement.value, frame), frame);
@@ -208,7 +227,8 @@ export class Evaluator {
       }
       case 'with': {
         const inner = new Frame(frame);
-        for (const { target, value } of statement.bindings) this.#assign(target, this.#value(value, frame), inner);
+        for (const { target, value } of statement.bindings)
+          this.#assign(target, this.#value(value, frame), inner);
         this.#block(statement.body, inner, out);
         return;
       }
@@ -300,7 +320,8 @@ export class Evaluator {
   #macro(name: string, parameters: readonly Parameter[], body: Block, frame: Frame): Callable {
     return new Callable(name, (args, named) => {
       this.#calls += 1;
-      if (this.#calls > DEEPEST_CALLS) throw new TemplateError('limit', `macro "${name}" calls itself too deeply`);
+      if (this.#calls > DEEPEST_CALLS)
+        throw new TemplateError('limit', `macro "${name}" calls itself too deeply`);
       const inner = new Frame(frame);
       parameters.forEach((parameter, index) => {
         const { fallback } = parameter;
@@ -332,14 +353,20 @@ export class Evaluator {
     if (target.kind === 'attribute') {
       const holder = frame.find(target.of)?.value;
       if (!(holder instanceof Namespace)) {
-        throw new TemplateError('failed', `cannot set "${target.of}.${target.name}": only a namespace() can be changed`);
+        throw new TemplateError(
+          'failed',
+          `cannot set "${target.of}.${target.name}": only a namespace() can be changed`,
+        );
       }
       holder.values.set(target.name, value);
       return;
     }
     const items = iterate(value);
     if (items.length !== target.targets.length) {
-      throw new TemplateError('failed', `cannot spread ${items.length} values over ${target.targets.length} names`);
+      throw new TemplateError(
+        'failed',
+        `cannot spread ${items.length} values over ${target.targets.length} names`,
+      );
     }
     target.targets.forEach((inner, index) => {
       this.#assign(inner, items[index], frame);
@@ -365,7 +392,10 @@ export class Evaluator {
         return tupleOf(...expression.items.map((item) => this.#value(item, frame)));
       case 'dict':
         return new Map(
-          expression.entries.map(([key, value]) => [hashKey(this.#value(key, frame)), this.#value(value, frame)]),
+          expression.entries.map(([key, value]) => [
+            hashKey(this.#value(key, frame)),
+            this.#value(value, frame),
+          ]),
         );
       case 'attribute':
         return this.#attribute(this.#value(expression.of, frame), expression.name, expression.at);
@@ -378,7 +408,8 @@ export class Evaluator {
       case 'call':
         return this.#call(expression.callee, expression.args, frame, expression.at);
       case 'filter':
-        if (expression.of === undefined) throw new TemplateError('syntax', 'a filter without a value', expression.at);
+        if (expression.of === undefined)
+          throw new TemplateError('syntax', 'a filter without a value', expression.at);
         return this.#filterOn(expression, this.#value(expression.of, frame), frame);
       case 'test':
         return this.#testOn(expression, frame);
@@ -458,7 +489,11 @@ export class Evaluator {
     if (value instanceof Undefined) throw value.error();
     const number = typeof value === 'boolean' ? Number(value) : value;
     if (!isNumber(number)) {
-      throw new TemplateError('failed', `"${expression.operator}" needs a number, not ${typeName(value)}`, expression.at);
+      throw new TemplateError(
+        'failed',
+        `"${expression.operator}" needs a number, not ${typeName(value)}`,
+        expression.at,
+      );
     }
     const signed = expression.operator === '-' ? -numberOf(number) || 0 : numberOf(number);
     return isFloat(number) ? makeFloat(signed) : signed;
@@ -466,7 +501,8 @@ export class Evaluator {
 
   #binary(operator: string, left: unknown, right: unknown): unknown {
     requireDefined([left, right]);
-    if (operator === '+' && typeof left === 'string' && typeof right === 'string') return limitText(left + right);
+    if (operator === '+' && typeof left === 'string' && typeof right === 'string')
+      return limitText(left + right);
     if (operator === '+' && Array.isArray(left) && Array.isArray(right)) {
       if (left instanceof Tuple === right instanceof Tuple) {
         this.surroundings.budget.spend(left.length + right.length);
@@ -484,7 +520,10 @@ export class Evaluator {
     const a = typeof left === 'boolean' ? Number(left) : left;
     const b = typeof right === 'boolean' ? Number(right) : right;
     if (!isNumber(a) || !isNumber(b)) {
-      throw new TemplateError('failed', `"${operator}" does not work between ${typeName(left)} and ${typeName(right)}`);
+      throw new TemplateError(
+        'failed',
+        `"${operator}" does not work between ${typeName(left)} and ${typeName(right)}`,
+      );
     }
     return arithmetic(operator, numberOf(a), numberOf(b), isFloat(a) || isFloat(b));
   }
@@ -499,7 +538,8 @@ export class Evaluator {
       return value.repeat(count);
     }
     if (!Array.isArray(value)) return undefined;
-    if (value.length * count > LARGEST_LIST) throw new TemplateError('limit', 'the template makes too long a list');
+    if (value.length * count > LARGEST_LIST)
+      throw new TemplateError('limit', 'the template makes too long a list');
     const list = value instanceof Tuple ? new Tuple() : [];
     for (let round = 0; round < count; round += 1) list.push(...value);
     return list;
@@ -546,7 +586,8 @@ export class Evaluator {
       const number = part === undefined ? null : this.#value(part, frame);
       if (number instanceof Undefined) throw number.error();
       if (number === null) return undefined;
-      if (typeof number !== 'number') throw new TemplateError('failed', 'a slice needs whole numbers', expression.at);
+      if (typeof number !== 'number')
+        throw new TemplateError('failed', 'a slice needs whole numbers', expression.at);
       return number;
     };
     const [from, to, step] = [bound(expression.from), bound(expression.to), bound(expression.step) ?? 1];
@@ -640,7 +681,12 @@ function arithmetic(operator: string, a: number, b: number, float: boolean): unk
   return result(a - b * Math.floor(a / b));
 }
 
-function sliceItems<T>(items: readonly T[], from: number | undefined, to: number | undefined, step: number): T[] {
+function sliceItems<T>(
+  items: readonly T[],
+  from: number | undefined,
+  to: number | undefined,
+  step: number,
+): T[] {
   if (step === 0) throw new TemplateError('failed', 'the step of a slice cannot be zero');
   const { length } = items;
   const clamp = (bound: number | undefined, fallback: number): number => {

@@ -28,11 +28,15 @@ import {
 type Apply = (value: unknown, args: FilterArguments, evaluator: Evaluator) => unknown;
 
 function filter(apply: Apply): Filter {
-  return { apply: (value, args, named, evaluator) => apply(value, new FilterArguments(args, named), evaluator) };
+  return {
+    apply: (value, args, named, evaluator) => apply(value, new FilterArguments(args, named), evaluator),
+  };
 }
 
 /** A filter over the items of a list, of a dict's keys or of a string's characters. */
-function onItems(apply: (items: readonly unknown[], args: FilterArguments, evaluator: Evaluator) => unknown): Filter {
+function onItems(
+  apply: (items: readonly unknown[], args: FilterArguments, evaluator: Evaluator) => unknown,
+): Filter {
   return filter((value, args, evaluator) => {
     const items = iterate(value);
     evaluator.surroundings.budget.spend(items.length);
@@ -44,7 +48,11 @@ function onItems(apply: (items: readonly unknown[], args: FilterArguments, evalu
 function attributeOf(item: unknown, path: unknown, evaluator: Evaluator): unknown {
   const keys = typeof path === 'string' ? path.split('.') : [path];
   return keys.reduce<unknown>(
-    (value, key) => evaluator.attribute(value, typeof key === 'string' && /^\d+$/.test(key) && !isDict(value) ? Number(key) : key),
+    (value, key) =>
+      evaluator.attribute(
+        value,
+        typeof key === 'string' && /^\d+$/.test(key) && !isDict(value) ? Number(key) : key,
+      ),
     item,
   );
 }
@@ -53,11 +61,7 @@ function sortKey(value: unknown, caseSensitive: boolean): unknown {
   return !caseSensitive && typeof value === 'string' ? value.toLowerCase() : value;
 }
 
-function sorted(
-  items: readonly unknown[],
-  key: (item: unknown) => unknown,
-  reverse: boolean,
-): unknown[] {
+function sorted(items: readonly unknown[], key: (item: unknown) => unknown, reverse: boolean): unknown[] {
   const keyed = items.map((item) => ({ item, key: key(item) }));
   keyed.sort((a, b) => (reverse ? compare(b.key, a.key) : compare(a.key, b.key)));
   return keyed.map(({ item }) => item);
@@ -115,19 +119,26 @@ const map: Filter = {
       });
     }
     const [name, ...rest] = args;
-    if (typeof name !== 'string') throw new TemplateError('failed', 'map needs the name of a filter, or attribute=');
+    if (typeof name !== 'string')
+      throw new TemplateError('failed', 'map needs the name of a filter, or attribute=');
     const short = name.replace(/^.*\./, '');
     return items.map((item) => evaluator.filter(short, item, rest, named));
   },
 };
 
-function flatten(items: readonly unknown[], levels: number | undefined, skipNulls: boolean, depth = 0): unknown[] {
+function flatten(
+  items: readonly unknown[],
+  levels: number | undefined,
+  skipNulls: boolean,
+  depth = 0,
+): unknown[] {
   if (depth > 60) throw new TemplateError('limit', 'lists are nested too deeply to flatten');
   const flat: unknown[] = [];
   for (const item of items) {
     if (skipNulls && (item === null || item === 'None' || item === 'null')) continue;
     if (Array.isArray(item) && (levels === undefined || levels >= 1)) {
-      for (const inner of flatten(item, levels === undefined ? undefined : levels - 1, skipNulls, depth + 1)) flat.push(inner);
+      for (const inner of flatten(item, levels === undefined ? undefined : levels - 1, skipNulls, depth + 1))
+        flat.push(inner);
     } else {
       flat.push(item);
     }
@@ -141,7 +152,13 @@ function needDict(value: unknown): Dict {
   throw new TemplateError('failed', `expected a dict, not ${typeName(value)}`);
 }
 
-function mergeDicts(low: Dict, high: Dict, recursive: boolean, lists: string, depth = 0): Map<unknown, unknown> {
+function mergeDicts(
+  low: Dict,
+  high: Dict,
+  recursive: boolean,
+  lists: string,
+  depth = 0,
+): Map<unknown, unknown> {
   if (depth > 60) throw new TemplateError('limit', 'dicts are nested too deeply to combine');
   const result = new Map(dictEntries(low));
   for (const [key, value] of dictEntries(high)) {
@@ -185,7 +202,10 @@ function extreme(wanted: 1 | -1): Filter {
     const attribute = args.get(1, 'attribute');
     const caseSensitive = args.flag(0, 'case_sensitive', false);
     const key = (item: unknown): unknown =>
-      sortKey(attribute === undefined || attribute === null ? item : attributeOf(item, attribute, evaluator), caseSensitive);
+      sortKey(
+        attribute === undefined || attribute === null ? item : attributeOf(item, attribute, evaluator),
+        caseSensitive,
+      );
     if (items.length === 0) return new Undefined('there is no item in an empty list');
     return items.reduce((best, item) => (Math.sign(compare(key(item), key(best))) === wanted ? item : best));
   });
@@ -319,8 +339,12 @@ export const DATA_FILTERS: Readonly<Record<string, Filter>> = {
   list: onItems((items) => [...items]),
   length: filter(length),
   count: filter(length),
-  first: onItems((items) => (items.length === 0 ? new Undefined('there is no first item in an empty list') : items[0])),
-  last: onItems((items) => (items.length === 0 ? new Undefined('there is no last item in an empty list') : items.at(-1))),
+  first: onItems((items) =>
+    items.length === 0 ? new Undefined('there is no first item in an empty list') : items[0],
+  ),
+  last: onItems((items) =>
+    items.length === 0 ? new Undefined('there is no last item in an empty list') : items.at(-1),
+  ),
   join: onItems((items, args, evaluator) => {
     const attribute = args.get(1, 'attribute');
     const values =
@@ -337,19 +361,29 @@ export const DATA_FILTERS: Readonly<Record<string, Filter>> = {
   sort: onItems((items, args, evaluator) => {
     const attribute = args.get(2, 'attribute');
     const caseSensitive = args.flag(1, 'case_sensitive', false);
-    const paths = typeof attribute === 'string' ? attribute.split(',') : attribute === undefined || attribute === null ? [] : [attribute];
+    const paths =
+      typeof attribute === 'string'
+        ? attribute.split(',')
+        : attribute === undefined || attribute === null
+          ? []
+          : [attribute];
     const key = (item: unknown): unknown =>
       paths.length === 0
         ? sortKey(item, caseSensitive)
         : paths.map((path) => sortKey(attributeOf(item, path, evaluator), caseSensitive));
     return sorted(items, key, args.flag(0, 'reverse', false));
   }),
-  reverse: filter((value) => (typeof value === 'string' ? [...value].reverse().join('') : [...iterate(value)].reverse())),
+  reverse: filter((value) =>
+    typeof value === 'string' ? [...value].reverse().join('') : [...iterate(value)].reverse(),
+  ),
   unique: onItems((items, args, evaluator) => {
     const attribute = args.get(1, 'attribute');
     const caseSensitive = args.flag(0, 'case_sensitive', false);
     return distinct(items, (item) =>
-      sortKey(attribute === undefined || attribute === null ? item : attributeOf(item, attribute, evaluator), caseSensitive),
+      sortKey(
+        attribute === undefined || attribute === null ? item : attributeOf(item, attribute, evaluator),
+        caseSensitive,
+      ),
     );
   }),
   union: onItems((items, args) => distinct([...items, ...iterate(args.get(0, 'b'))])),
@@ -364,7 +398,9 @@ export const DATA_FILTERS: Readonly<Record<string, Filter>> = {
   symmetric_difference: onItems((items, args) => {
     const others = iterate(args.get(0, 'b'));
     const [mine, theirs] = [membership(items), membership(others)];
-    return distinct([...items, ...others].filter((item) => mine.has(identity(item)) !== theirs.has(identity(item))));
+    return distinct(
+      [...items, ...others].filter((item) => mine.has(identity(item)) !== theirs.has(identity(item))),
+    );
   }),
   min: extreme(-1),
   max: extreme(1),
@@ -372,16 +408,21 @@ export const DATA_FILTERS: Readonly<Record<string, Filter>> = {
     const attribute = args.get(0, 'attribute');
     const start = args.get(1, 'start') ?? 0;
     const values =
-      attribute === undefined || attribute === null ? items : items.map((item) => attributeOf(item, attribute, evaluator));
-    if (Array.isArray(start)) return values.reduce<unknown[]>((sum, item) => [...sum, ...iterate(item)], [...start]);
+      attribute === undefined || attribute === null
+        ? items
+        : items.map((item) => attributeOf(item, attribute, evaluator));
+    if (Array.isArray(start)) return [...start, ...values.flatMap((item) => [...iterate(item)])];
     let float = isFloat(start);
-    const total = values.reduce<number>((sum, item) => {
-      if (!isNumber(item) && typeof item !== 'boolean') {
-        throw new TemplateError('failed', `cannot sum up a ${typeName(item)}`);
-      }
-      float ||= isFloat(item);
-      return sum + (typeof item === 'boolean' ? Number(item) : numberOf(item));
-    }, isNumber(start) ? numberOf(start) : 0);
+    const total = values.reduce<number>(
+      (sum, item) => {
+        if (!isNumber(item) && typeof item !== 'boolean') {
+          throw new TemplateError('failed', `cannot sum up a ${typeName(item)}`);
+        }
+        float ||= isFloat(item);
+        return sum + (typeof item === 'boolean' ? Number(item) : numberOf(item));
+      },
+      isNumber(start) ? numberOf(start) : 0,
+    );
     return float ? makeFloat(total) : total;
   }),
   batch: onItems((items, args) => batch(items, args.number(0, 'linecount'), args.get(1, 'fill_with'))),
@@ -430,14 +471,24 @@ export const DATA_FILTERS: Readonly<Record<string, Filter>> = {
   shuffle: onItems((items, args) => {
     const seed = args.get(0, 'seed');
     const list = [...items];
-    new PythonRandom(seed === undefined || seed === null ? Math.floor(Math.random() * 2 ** 31) : isNumber(seed) ? numberOf(seed) : toText(seed)).shuffle(list);
+    new PythonRandom(
+      seed === undefined || seed === null
+        ? Math.floor(Math.random() * 2 ** 31)
+        : isNumber(seed)
+          ? numberOf(seed)
+          : toText(seed),
+    ).shuffle(list);
     return list;
   }),
   combine,
   dict2items: filter((value, args) => {
     const [keyName, valueName] = [args.text(0, 'key_name', 'key'), args.text(1, 'value_name', 'value')];
     return dictEntries(needDict(value)).map(
-      ([key, item]) => new Map<unknown, unknown>([[keyName, key], [valueName, item]]),
+      ([key, item]) =>
+        new Map<unknown, unknown>([
+          [keyName, key],
+          [valueName, item],
+        ]),
     );
   }),
   items2dict: onItems((items, args) => {
@@ -457,7 +508,11 @@ export const DATA_FILTERS: Readonly<Record<string, Filter>> = {
     const caseSensitive = args.flag(0, 'case_sensitive', false);
     const at = args.text(1, 'by', 'key') === 'key' ? 0 : 1;
     const rows = dictEntries(needDict(value)).map(([key, item]) => tupleOf(key, item));
-    return sorted(rows, (row) => sortKey((row as unknown[])[at], caseSensitive), args.flag(2, 'reverse', false));
+    return sorted(
+      rows,
+      (row) => sortKey((row as unknown[])[at], caseSensitive),
+      args.flag(2, 'reverse', false),
+    );
   }),
   rekey_on_member: filter((value, args) => {
     const key = args.text(0, 'key');

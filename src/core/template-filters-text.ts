@@ -8,8 +8,8 @@ import { dumpJson } from './template-json.ts';
 import { capitalizeText, replaceText, splitText, stripText } from './template-methods.ts';
 import { compileRegex, escapeRegex, expandReplacement, firstMatch, matchAll } from './template-regex.ts';
 import {
-  isDict,
   dictEntries,
+  isDict,
   isFloat,
   isNumber,
   iterate,
@@ -109,11 +109,13 @@ function regexSearch(value: string, positional: readonly unknown[], args: Filter
   if (match === null) return null;
   const groups = positional.slice(1).map((wanted) => {
     const form = /^\\(?:g<(\w+)>|(\d+))$/.exec(toText(wanted));
-    if (form === null) throw new TemplateError('failed', `regex_search does not know the group "${toText(wanted)}"`);
+    if (form === null)
+      throw new TemplateError('failed', `regex_search does not know the group "${toText(wanted)}"`);
     const [, name, number] = form;
     if (name !== undefined && !/^\d+$/.test(name)) return match.groups?.[name] ?? null;
     const index = Number(number ?? name);
-    if (index >= match.length) throw new TemplateError('failed', `the regular expression has no group ${index}`);
+    if (index >= match.length)
+      throw new TemplateError('failed', `the regular expression has no group ${index}`);
     return match[index] ?? null;
   });
   return groups.length === 0 ? match[0] : groups;
@@ -155,7 +157,10 @@ function humanReadable(size: number, bits: boolean, unit: string | undefined): s
   for (let power = BYTE_UNITS.length - 1; power >= 0; power -= 1) {
     const letter = (BYTE_UNITS[power] ?? '').charAt(0);
     const limit = 1024 ** power;
-    if ((unit === undefined && size >= limit) || (unit !== undefined && unit.toUpperCase().charAt(0) === letter)) {
+    if (
+      (unit === undefined && size >= limit) ||
+      (unit !== undefined && unit.toUpperCase().charAt(0) === letter)
+    ) {
       const suffix = power === 0 ? base : letter + (bits ? 'b' : 'B');
       return `${(size / limit).toFixed(2)} ${suffix}`;
     }
@@ -205,7 +210,8 @@ function uuidOf(value: string): string {
 function urlParts(value: string): Map<unknown, unknown> {
   const match = /^(?:([a-zA-Z][\w+.-]*):)?(?:\/\/([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?$/.exec(value);
   const netloc = match?.[2] ?? '';
-  const [, user, secret, host, port] = /^(?:([^:@]*)(?::([^@]*))?@)?(\[[^\]]*\]|[^:]*)(?::(\d+))?$/.exec(netloc) ?? [];
+  const [, user, secret, host, port] =
+    /^(?:([^:@]*)(?::([^@]*))?@)?(\[[^\]]*\]|[^:]*)(?::(\d+))?$/.exec(netloc) ?? [];
   return new Map<unknown, unknown>([
     ['fragment', match?.[5] ?? ''],
     ['hostname', host === undefined || host === '' ? null : host.replace(/^\[|\]$/g, '').toLowerCase()],
@@ -253,7 +259,11 @@ export const TEXT_FILTERS: Readonly<Record<string, Filter>> = {
   e: onText((value) => escapeHtml(value)),
   forceescape: onText((value) => escapeHtml(value)),
   striptags: onText((value) =>
-    value.replace(/<!--[\s\S]*?-->|<[^>]*>/g, '').split(/\s+/).filter((word) => word !== '').join(' '),
+    value
+      .replace(/<!--[\s\S]*?-->|<[^>]*>/g, '')
+      .split(/\s+/)
+      .filter((word) => word !== '')
+      .join(' '),
   ),
   center: onText((value, args) => {
     const width = Math.min(args.number(0, 'width', 80), 100_000);
@@ -270,7 +280,9 @@ export const TEXT_FILTERS: Readonly<Record<string, Filter>> = {
     const last = rows.length - 1;
     return limitText(
       rows
-        .map((row, index) => (index === 0 && !first ? row : row === '' && !blank && (index > 0 || last > 0) ? row : pad + row))
+        .map((row, index) =>
+          index === 0 && !first ? row : row === '' && !blank && (index > 0 || last > 0) ? row : pad + row,
+        )
         .join('\n'),
     );
   }),
@@ -284,9 +296,12 @@ export const TEXT_FILTERS: Readonly<Record<string, Filter>> = {
     return (kill ? cut : cut.slice(0, cut.lastIndexOf(' ') < 0 ? cut.length : cut.lastIndexOf(' '))) + end;
   }),
   wordcount: onText((value) => (value.match(/[\p{L}\p{N}_]+/gu) ?? []).length),
-  wordwrap: onText((value, args) => wordWrap(value, args.number(0, 'width', 79), args.text(2, 'wrapstring', '\n'))),
+  wordwrap: onText((value, args) =>
+    wordWrap(value, args.number(0, 'width', 79), args.text(2, 'wrapstring', '\n')),
+  ),
   format: {
-    apply: (value, args, named) => formatPercent(toText(value), named.size > 0 ? new Map(named) : tupleOf(...args)),
+    apply: (value, args, named) =>
+      formatPercent(toText(value), named.size > 0 ? new Map(named) : tupleOf(...args)),
   },
   split: onText((value, args) => splitText(value, args.get(0, 'sep'), args.number(1, 'maxsplit', -1))),
   comment: onText(comment),
@@ -344,7 +359,10 @@ export const TEXT_FILTERS: Readonly<Record<string, Filter>> = {
       return JSON.parse(isTextual(value)) as unknown;
     } catch (error) {
       if (error instanceof TemplateError) throw error;
-      throw new TemplateError('failed', `not JSON: ${error instanceof Error ? error.message : String(error)}`);
+      throw new TemplateError(
+        'failed',
+        `not JSON: ${error instanceof Error ? error.message : String(error)}`,
+      );
     }
   }),
   to_yaml: onValue((value, args) =>
@@ -363,8 +381,12 @@ export const TEXT_FILTERS: Readonly<Record<string, Filter>> = {
   ),
   from_yaml: onValue(fromYaml),
 
-  regex_replace: { apply: (value, args, named) => regexReplace(toText(value), new FilterArguments(args, named)) },
-  regex_search: { apply: (value, args, named) => regexSearch(toText(value), args, new FilterArguments(args, named)) },
+  regex_replace: {
+    apply: (value, args, named) => regexReplace(toText(value), new FilterArguments(args, named)),
+  },
+  regex_search: {
+    apply: (value, args, named) => regexSearch(toText(value), args, new FilterArguments(args, named)),
+  },
   regex_findall: onText((value, args) => {
     const regex = compileRegex(args.text(0, 'regex'), regexOptions(args, 1, 'multiline'), 'g');
     return matchAll(regex, value).map((match) => {
@@ -403,12 +425,20 @@ export const TEXT_FILTERS: Readonly<Record<string, Filter>> = {
     const size = Math.abs(numberOf(value));
     return isFloat(value) ? makeFloat(size) : size;
   }),
-  round: onValue((value, args) => roundNumber(value, args.number(0, 'precision', 0), args.text(1, 'method', 'common'))),
+  round: onValue((value, args) =>
+    roundNumber(value, args.number(0, 'precision', 0), args.text(1, 'method', 'common')),
+  ),
   pow: onValue((value, args) => makeFloat(needNumber(value) ** args.number(0, 'y'))),
   log: onValue((value, args) => {
     const base = args.get(0, 'base');
     const number = Math.log(needNumber(value));
-    return makeFloat(base === undefined ? number : args.number(0, 'base') === 10 ? Math.log10(needNumber(value)) : number / Math.log(args.number(0, 'base')));
+    return makeFloat(
+      base === undefined
+        ? number
+        : args.number(0, 'base') === 10
+          ? Math.log10(needNumber(value))
+          : number / Math.log(args.number(0, 'base')),
+    );
   }),
   root: onValue((value, args) => {
     const base = args.number(0, 'base', 2);
@@ -426,7 +456,11 @@ export const TEXT_FILTERS: Readonly<Record<string, Filter>> = {
     return `${(size / base ** power).toFixed(1)} ${binary ? `${letter.toUpperCase()}iB` : `${letter}B`}`;
   }),
   human_readable: onValue((value, args) =>
-    humanReadable(needNumber(typeof value === 'string' ? Number(value) : value), args.flag(0, 'isbits', false), args.maybeText(1, 'unit')),
+    humanReadable(
+      needNumber(typeof value === 'string' ? Number(value) : value),
+      args.flag(0, 'isbits', false),
+      args.maybeText(1, 'unit'),
+    ),
   ),
   human_to_bytes: onText((value, args) => humanToBytes(value, args.maybeText(0, 'default_unit'))),
   type_debug: onValue((value) => typeName(value)),

@@ -1,5 +1,15 @@
 import { TemplateError } from './template-error.ts';
-import { dictGet, isDict, isFloat, isNumber, numberOf, repr, toText, Tuple, typeName } from './template-value.ts';
+import {
+  dictGet,
+  isDict,
+  isFloat,
+  isNumber,
+  numberOf,
+  repr,
+  Tuple,
+  toText,
+  typeName,
+} from './template-value.ts';
 
 const PERCENT = /%(?:\(([^)]*)\))?([-+ 0#]*)(\*|\d+)?(?:\.(\*|\d+))?[hlL]?([diouxXeEfFgGcrsa%])/g;
 const WIDEST = 10_000;
@@ -26,7 +36,8 @@ export function formatPercent(template: string, values: unknown): string {
     ) => {
       if (type === '%') return '%';
       const size = width === '*' ? Number(take()) : Number(width ?? 0);
-      const digits = precision === '*' ? Number(take()) : precision === undefined ? undefined : Number(precision);
+      const digits =
+        precision === '*' ? Number(take()) : precision === undefined ? undefined : Number(precision);
       let value: unknown;
       if (name === undefined) {
         value = take();
@@ -54,7 +65,8 @@ export function formatPercent(template: string, values: unknown): string {
 function formatNumber(value: unknown, type: string, digits: number | undefined, flags = ''): string {
   if (type === 'c') return typeof value === 'number' ? String.fromCodePoint(value) : toText(value);
   const number = typeof value === 'boolean' ? Number(value) : isNumber(value) ? numberOf(value) : undefined;
-  if (number === undefined) throw new TemplateError('failed', `the format needs a number, not ${typeName(value)}`);
+  if (number === undefined)
+    throw new TemplateError('failed', `the format needs a number, not ${typeName(value)}`);
   const size = Math.abs(number);
   const sign = number < 0 ? '-' : flags.includes('+') ? '+' : flags.includes(' ') ? ' ' : '';
   return sign + digitsOf(size, type, digits, flags);
@@ -86,12 +98,20 @@ function digitsOf(size: number, type: string, digits: number | undefined, flags:
       const exponent = size === 0 ? 0 : Math.floor(Math.log10(size));
       const text =
         exponent < -4 || exponent >= significant
-          ? size.toExponential(significant - 1).replace(/\.?0+e/, 'e').replace(/e([+-])(\d)$/, 'e$10$2')
-          : size.toPrecision(significant).replace(/(\.\d*?)0+$/, '$1').replace(/\.$/, '');
+          ? size
+              .toExponential(significant - 1)
+              .replace(/\.?0+e/, 'e')
+              .replace(/e([+-])(\d)$/, 'e$10$2')
+          : size
+              .toPrecision(significant)
+              .replace(/(\.\d*?)0+$/, '$1')
+              .replace(/\.$/, '');
       return type === 'G' ? text.toUpperCase() : text;
     }
     default:
-      return Math.trunc(size).toFixed(0).padStart(digits ?? 0, '0');
+      return Math.trunc(size)
+        .toFixed(0)
+        .padStart(digits ?? 0, '0');
   }
 }
 

@@ -38,7 +38,10 @@ function parseAddress(text: string): { version: 4 | 6; value: bigint } | undefin
 
 /** Reads `10.0.0.1`, `10.0.0.0/24`, `10.0.0.0/255.255.255.0`, `fd00::1/64`; `undefined` for anything else. */
 export function parseNetwork(text: string): Network | undefined {
-  const [host = '', size, ...rest] = text.trim().replace(/^\[([^\]]*)\]/, '$1').split('/');
+  const [host = '', size, ...rest] = text
+    .trim()
+    .replace(/^\[([^\]]*)\]/, '$1')
+    .split('/');
   const address = rest.length > 0 ? undefined : parseAddress(host);
   if (address === undefined) return undefined;
   const bits = width(address.version);
@@ -47,7 +50,9 @@ export function parseNetwork(text: string): Network | undefined {
   const mask = parseAddress(size);
   if (mask === undefined || mask.version !== address.version) return undefined;
   const ones = mask.value.toString(2).padStart(bits, '0');
-  return /^1*0*$/.test(ones) ? { ...address, prefix: ones.replaceAll('0', '').length, sized: true } : undefined;
+  return /^1*0*$/.test(ones)
+    ? { ...address, prefix: ones.replaceAll('0', '').length, sized: true }
+    : undefined;
 }
 
 /** The canonical text of an address: IPv6 is shortened as RFC 5952 says. */
@@ -60,7 +65,11 @@ export function formatAddress(version: 4 | 6, value: bigint): string {
     while (at + length < 8 && parts[at + length] === 0n) length += 1;
     if (length > best.length) best = { at, length };
   }
-  const text = (from: number, to: number): string => parts.slice(from, to).map((part) => part.toString(16)).join(':');
+  const text = (from: number, to: number): string =>
+    parts
+      .slice(from, to)
+      .map((part) => part.toString(16))
+      .join(':');
   return best.at < 0 ? text(0, 8) : `${text(0, best.at)}::${text(best.at + best.length, 8)}`;
 }
 
@@ -99,10 +108,15 @@ type Answer = string | number | boolean | undefined;
 
 /** The questions `ipaddr` answers. `undefined` means "does not apply", which becomes false or drops the item from a list. */
 const QUERIES: Readonly<Record<string, (network: Network, text: string) => Answer>> = {
-  '': (network, text) => (network.sized ? withPrefix(network, network.value) : formatAddress(network.version, network.value)) || text,
+  '': (network, text) =>
+    (network.sized ? withPrefix(network, network.value) : formatAddress(network.version, network.value)) ||
+    text,
   bool: () => true,
   address: (network) =>
-    network.sized && network.prefix < width(network.version) && network.value === firstOf(network) && sizeOf(network) > 2n
+    network.sized &&
+    network.prefix < width(network.version) &&
+    network.value === firstOf(network) &&
+    sizeOf(network) > 2n
       ? undefined
       : formatAddress(network.version, network.value),
   ip: (network) => formatAddress(network.version, network.value),
@@ -112,7 +126,8 @@ const QUERIES: Readonly<Record<string, (network: Network, text: string) => Answe
   'ip/prefix': (network) => withPrefix(network, network.value),
   network: (network) => formatAddress(network.version, firstOf(network)),
   network_id: (network) => formatAddress(network.version, firstOf(network)),
-  net: (network) => (network.sized && network.value === firstOf(network) ? withPrefix(network, network.value) : undefined),
+  net: (network) =>
+    network.sized && network.value === firstOf(network) ? withPrefix(network, network.value) : undefined,
   'network/prefix': (network) => withPrefix(network, firstOf(network)),
   subnet: (network) => withPrefix(network, firstOf(network)),
   netmask: (network) => formatAddress(network.version, maskOf(network)),
@@ -125,9 +140,12 @@ const QUERIES: Readonly<Record<string, (network: Network, text: string) => Answe
       : undefined,
   size: (network) => Number(sizeOf(network)),
   version: (network) => network.version,
-  type: (network) => (network.sized && network.value === firstOf(network) && sizeOf(network) > 1n ? 'network' : 'address'),
-  first_usable: (network) => formatAddress(network.version, firstOf(network) + (sizeOf(network) > 2n ? 1n : 0n)),
-  last_usable: (network) => formatAddress(network.version, firstOf(network) + sizeOf(network) - (sizeOf(network) > 2n ? 2n : 1n)),
+  type: (network) =>
+    network.sized && network.value === firstOf(network) && sizeOf(network) > 1n ? 'network' : 'address',
+  first_usable: (network) =>
+    formatAddress(network.version, firstOf(network) + (sizeOf(network) > 2n ? 1n : 0n)),
+  last_usable: (network) =>
+    formatAddress(network.version, firstOf(network) + sizeOf(network) - (sizeOf(network) > 2n ? 2n : 1n)),
   next_usable: (network) => {
     const next = network.value + 1n;
     return next < firstOf(network) + sizeOf(network) - 1n ? formatAddress(network.version, next) : undefined;
@@ -146,7 +164,17 @@ const QUERIES: Readonly<Record<string, (network: Network, text: string) => Answe
   wrap: (network, text) => wrap(network, text),
   private: (network, text) => (isIn(network, PRIVATE) ? text : undefined),
   public: (network, text) =>
-    isIn(network, [...PRIVATE, ...LOOPBACK, ...LINK_LOCAL, ...MULTICAST, '0.0.0.0/8', '100.64.0.0/10', '240.0.0.0/4']) ? undefined : text,
+    isIn(network, [
+      ...PRIVATE,
+      ...LOOPBACK,
+      ...LINK_LOCAL,
+      ...MULTICAST,
+      '0.0.0.0/8',
+      '100.64.0.0/10',
+      '240.0.0.0/4',
+    ])
+      ? undefined
+      : text,
   unicast: (network, text) => (isIn(network, MULTICAST) ? undefined : text),
   multicast: (network, text) => (isIn(network, MULTICAST) ? text : undefined),
   loopback: (network, text) => (isIn(network, LOOPBACK) ? text : undefined),
@@ -154,7 +182,14 @@ const QUERIES: Readonly<Record<string, (network: Network, text: string) => Answe
   ipv4: (network, text) => (network.version === 4 ? text : undefined),
   ipv6: (network, text) => (network.version === 6 ? text : undefined),
 };
-const ALIASES: Readonly<Record<string, string>> = { v4: 'ipv4', '4': 'ipv4', v6: 'ipv6', '6': 'ipv6', gateway: 'host', gw: 'host' };
+const ALIASES: Readonly<Record<string, string>> = {
+  v4: 'ipv4',
+  '4': 'ipv4',
+  v6: 'ipv6',
+  '6': 'ipv6',
+  gateway: 'host',
+  gw: 'host',
+};
 
 function wrap(network: Network, text: string): string {
   if (network.version === 4) return text;
@@ -164,7 +199,8 @@ function wrap(network: Network, text: string): string {
 
 function ask(value: unknown, query: unknown, version: 4 | 6 | undefined): Answer {
   if (typeof value !== 'string' && !(isNumber(value) && numberOf(value) >= 0)) return undefined;
-  const text = typeof value === 'string' ? value.trim() : formatAddress(4, BigInt(Math.trunc(numberOf(value))));
+  const text =
+    typeof value === 'string' ? value.trim() : formatAddress(4, BigInt(Math.trunc(numberOf(value))));
   const network = parseNetwork(text);
   if (network === undefined || (version !== undefined && network.version !== version)) return undefined;
   const wanted = toText(query ?? '');
@@ -188,7 +224,9 @@ function family(version: 4 | 6 | undefined): Filter {
     apply: (value, args, named) => {
       const query = new FilterArguments(args, named).get(0, 'query');
       if (Array.isArray(value)) {
-        return value.map((item) => ask(item, query, version)).filter((item) => item !== undefined && item !== false);
+        return value
+          .map((item) => ask(item, query, version))
+          .filter((item) => item !== undefined && item !== false);
       }
       return ask(value, query, version) ?? false;
     },
@@ -197,7 +235,8 @@ function family(version: 4 | 6 | undefined): Filter {
 
 function needNetwork(value: unknown): Network {
   const network = parseNetwork(toText(value));
-  if (network === undefined) throw new TemplateError('failed', `"${toText(value)}" is not an address or network`);
+  if (network === undefined)
+    throw new TemplateError('failed', `"${toText(value)}" is not an address or network`);
   return network;
 }
 
@@ -206,7 +245,8 @@ function ipsubnet(value: unknown, args: FilterArguments): unknown {
   if (network === undefined) return false;
   const query = args.get(0, 'query') ?? '';
   if (toText(query) === '') return withPrefix(network, firstOf(network));
-  if (!/^\d+$/.test(toText(query))) return contains(parseNetwork(toText(query)), network) ? toText(value) : false;
+  if (!/^\d+$/.test(toText(query)))
+    return contains(parseNetwork(toText(query)), network) ? toText(value) : false;
   const prefix = Number(toText(query));
   if (prefix > width(network.version)) return false;
   const wanted = args.get(1, 'index');

@@ -1,5 +1,14 @@
 import { TemplateError } from './template-error.ts';
-import { compareText, dictEntries, isDict, isNumber, repr, toText, typeName, Undefined } from './template-value.ts';
+import {
+  compareText,
+  dictEntries,
+  isDict,
+  isNumber,
+  repr,
+  toText,
+  typeName,
+  Undefined,
+} from './template-value.ts';
 
 export interface JsonStyle {
   readonly indent?: number;
@@ -25,14 +34,20 @@ export function dumpJson(value: unknown, style: JsonStyle = {}, depth = 0): stri
     return `${open}${inner}${items.join(`${comma.trimEnd()}${inner}`)}\n${' '.repeat(indent * depth)}${close}`;
   };
   if (Array.isArray(value)) {
-    return wrap('[', value.map((item) => dumpJson(item, style, depth + 1)), ']');
+    return wrap(
+      '[',
+      value.map((item) => dumpJson(item, style, depth + 1)),
+      ']',
+    );
   }
   if (isDict(value)) {
     const entries = dictEntries(value).map(([key, item]) => [jsonKey(key), item] as const);
     if (style.sortKeys === true) entries.sort(([a], [b]) => compareText(a, b));
     return wrap(
       '{',
-      entries.map(([key, item]) => `${dumpText(key, ensureAscii)}${colon}${dumpJson(item, style, depth + 1)}`),
+      entries.map(
+        ([key, item]) => `${dumpText(key, ensureAscii)}${colon}${dumpJson(item, style, depth + 1)}`,
+      ),
       '}',
     );
   }

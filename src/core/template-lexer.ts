@@ -148,7 +148,8 @@ function lexCode(source: string, start: number, close: string | undefined, isPri
       continue;
     }
     // After a dot a number is an index (`servers.0.name`), never a fraction.
-    const number = tokens.at(-1)?.text === '.' && tokens.at(-1)?.kind === 'operator' ? match(/\d+/y) : match(NUMBER);
+    const number =
+      tokens.at(-1)?.text === '.' && tokens.at(-1)?.kind === 'operator' ? match(/\d+/y) : match(NUMBER);
     if (number !== null) {
       tokens.push({ kind: 'number', text: number[0].replaceAll('_', ''), at });
       position += number[0].length;
@@ -164,7 +165,9 @@ function lexCode(source: string, start: number, close: string | undefined, isPri
     const operator = match(OPERATOR)?.[0];
     if (operator === undefined) {
       const character = String.fromCodePoint(source.codePointAt(position) ?? 0);
-      const what = /['"]/.test(character) ? 'a string that is not closed' : `the character ${JSON.stringify(character)}`;
+      const what = /['"]/.test(character)
+        ? 'a string that is not closed'
+        : `the character ${JSON.stringify(character)}`;
       throw new TemplateError('syntax', `unexpected: ${what}`, position);
     }
     trackBrackets(brackets, operator, at);
@@ -174,7 +177,8 @@ function lexCode(source: string, start: number, close: string | undefined, isPri
   if (close !== undefined) {
     throw new TemplateError('syntax', `${isPrint ? '{{' : '{%'} is not closed by ${close}`, start);
   }
-  if (brackets.length > 0) throw new TemplateError('syntax', `a bracket is not closed by ${brackets.at(-1)}`, start);
+  if (brackets.length > 0)
+    throw new TemplateError('syntax', `a bracket is not closed by ${brackets.at(-1)}`, start);
   tokens.push({ kind: 'end', text: '', at: position });
   return { tokens, end: position, strip: false, keepNewline: false };
 }
@@ -185,7 +189,8 @@ function trackBrackets(brackets: string[], operator: string, at: number): void {
   const closer = CLOSERS[operator];
   if (closer !== undefined) {
     brackets.push(closer);
-    if (brackets.length > DEEPEST_BRACKETS) throw new TemplateError('limit', 'brackets are nested too deeply', at);
+    if (brackets.length > DEEPEST_BRACKETS)
+      throw new TemplateError('limit', 'brackets are nested too deeply', at);
   } else if (operator === ')' || operator === ']' || operator === '}') {
     if (brackets.pop() !== operator) throw new TemplateError('syntax', `unexpected: "${operator}"`, at);
   }

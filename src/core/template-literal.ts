@@ -1,10 +1,12 @@
-import { makeFloat, Tuple, tupleOf } from './template-value.ts';
 import { unescapeString } from './template-lexer.ts';
+import { makeFloat, Tuple, tupleOf } from './template-value.ts';
 
 const DEEPEST = 100;
 const SPACE = /[ \t\r\n\f]*/y;
-const NUMBER = /0[xX][0-9a-fA-F](?:_?[0-9a-fA-F])*|0[oO][0-7](?:_?[0-7])*|0[bB][01](?:_?[01])*|(?:(?:\d(?:_?\d)*)?\.\d(?:_?\d)*|\d(?:_?\d)*\.?)(?:[eE][+-]?\d(?:_?\d)*)?/y;
-const STRING = /([rRuUbB]{0,2})(?:'''([\s\S]*?)'''|"""([\s\S]*?)"""|'([^'\\\n]*(?:\\[\s\S][^'\\\n]*)*)'|"([^"\\\n]*(?:\\[\s\S][^"\\\n]*)*)")/y;
+const NUMBER =
+  /0[xX][0-9a-fA-F](?:_?[0-9a-fA-F])*|0[oO][0-7](?:_?[0-7])*|0[bB][01](?:_?[01])*|(?:(?:\d(?:_?\d)*)?\.\d(?:_?\d)*|\d(?:_?\d)*\.?)(?:[eE][+-]?\d(?:_?\d)*)?/y;
+const STRING =
+  /([rRuUbB]{0,2})(?:'''([\s\S]*?)'''|"""([\s\S]*?)"""|'([^'\\\n]*(?:\\[\s\S][^'\\\n]*)*)'|"([^"\\\n]*(?:\\[\s\S][^"\\\n]*)*)")/y;
 const NAME = /[A-Za-z_]\w*/y;
 
 /** Marks "not a literal", since `None` is a value. */

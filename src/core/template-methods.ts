@@ -42,7 +42,10 @@ export function callMethod(value: unknown, name: string, args: readonly unknown[
 function text(value: unknown, fallback?: string): string {
   if (typeof value === 'string') return value;
   if (value === undefined && fallback !== undefined) return fallback;
-  throw new TemplateError('failed', `expected text, not ${value === undefined ? 'nothing' : typeName(value)}`);
+  throw new TemplateError(
+    'failed',
+    `expected text, not ${value === undefined ? 'nothing' : typeName(value)}`,
+  );
 }
 
 function whole(value: unknown, fallback: number): number {
@@ -54,7 +57,8 @@ function whole(value: unknown, fallback: number): number {
 /** Python's strip: white space by default, otherwise any of the given characters. */
 export function stripText(value: string, characters: unknown, side: 'both' | 'left' | 'right'): string {
   const set = characters === undefined || characters === null ? undefined : new Set(text(characters));
-  const drop = (character: string): boolean => (set === undefined ? /\s/.test(character) : set.has(character));
+  const drop = (character: string): boolean =>
+    set === undefined ? /\s/.test(character) : set.has(character);
   const letters = [...value];
   let start = 0;
   let end = letters.length;
@@ -66,7 +70,10 @@ export function stripText(value: string, characters: unknown, side: 'both' | 'le
 /** Python's split: at white space when no separator is given. */
 export function splitText(value: string, separator: unknown, most: number): string[] {
   if (separator === undefined || separator === null) {
-    const words = value.trim().split(/\s+/).filter((word) => word !== '');
+    const words = value
+      .trim()
+      .split(/\s+/)
+      .filter((word) => word !== '');
     if (most < 0 || words.length <= most + 1) return words;
     const parts: string[] = [];
     let rest = value.trimStart();
@@ -163,11 +170,17 @@ const TEXT: Readonly<Record<string, Method<string>>> = {
     if (rows.at(-1) === '') rows.pop();
     return rows;
   },
-  join: (value, [items]) => limitText(iterate(items).map((item) => text(item)).join(value)),
+  join: (value, [items]) =>
+    limitText(
+      iterate(items)
+        .map((item) => text(item))
+        .join(value),
+    ),
   replace: (value, [from, to, most]) => replaceText(value, text(from), text(to), whole(most, -1)),
   startswith: (value, args) => affixes(args[0]).some((affix) => part(value, args).startsWith(affix)),
   endswith: (value, args) => affixes(args[0]).some((affix) => part(value, args).endsWith(affix)),
-  removeprefix: (value, [prefix]) => (value.startsWith(text(prefix)) ? value.slice(text(prefix).length) : value),
+  removeprefix: (value, [prefix]) =>
+    value.startsWith(text(prefix)) ? value.slice(text(prefix).length) : value,
   removesuffix: (value, [suffix]) =>
     text(suffix) !== '' && value.endsWith(text(suffix)) ? value.slice(0, -text(suffix).length) : value,
   find: (value, [mark]) => value.indexOf(text(mark)),
@@ -180,7 +193,11 @@ const TEXT: Readonly<Record<string, Method<string>>> = {
   count: (value, [mark]) => (text(mark) === '' ? [...value].length + 1 : value.split(text(mark)).length - 1),
   format: (value, args, named) => limitText(formatBraces(value, args, named)),
   format_map: (value, [map]) =>
-    formatBraces(value, [], new Map(isDict(map) ? dictEntries(map).map(([key, item]) => [toText(key), item]) : [])),
+    formatBraces(
+      value,
+      [],
+      new Map(isDict(map) ? dictEntries(map).map(([key, item]) => [toText(key), item]) : []),
+    ),
   zfill: (value, [width]) => {
     const sign = /^[-+]/.exec(value)?.[0] ?? '';
     const size = Math.min(whole(width, 0), 100_000);
@@ -250,20 +267,23 @@ const DICT: Readonly<Record<string, Method<Dict>>> = {
   items: (value) => dictEntries(value).map(([key, item]) => tupleOf(key, item)),
   copy: (value) => new Map(dictEntries(value)),
   update: (value, [more], named) => {
-    if (!(value instanceof Map)) throw new TemplateError('failed', 'a variable cannot be changed by a template');
+    if (!(value instanceof Map))
+      throw new TemplateError('failed', 'a variable cannot be changed by a template');
     if (isDict(more)) for (const [key, item] of dictEntries(more)) value.set(key, item);
     for (const [key, item] of named) value.set(key, item);
     return null;
   },
   setdefault: (value, [key, fallback]) => {
     if (!dictHas(value, key)) {
-      if (!(value instanceof Map)) throw new TemplateError('failed', 'a variable cannot be changed by a template');
+      if (!(value instanceof Map))
+        throw new TemplateError('failed', 'a variable cannot be changed by a template');
       value.set(key, fallback ?? null);
     }
     return dictGet(value, key);
   },
   pop: (value, [key, fallback]) => {
-    if (!(value instanceof Map)) throw new TemplateError('failed', 'a variable cannot be changed by a template');
+    if (!(value instanceof Map))
+      throw new TemplateError('failed', 'a variable cannot be changed by a template');
     const found = value.has(key) ? value.get(key) : fallback;
     value.delete(key);
     return found ?? null;

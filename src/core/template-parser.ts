@@ -52,7 +52,10 @@ class BlockReader {
   }
 
   /** Statements up to one of the given tags; that tag's parser is handed back, standing after its name. */
-  #readUntil(ends: readonly string[], openedAt?: number): { body: Block; end: string; parser: ExpressionParser } {
+  #readUntil(
+    ends: readonly string[],
+    openedAt?: number,
+  ): { body: Block; end: string; parser: ExpressionParser } {
     this.#depth += 1;
     if (this.#depth > DEEPEST) throw new TemplateError('limit', 'blocks are nested too deeply', openedAt);
     const body: Statement[] = [];
@@ -92,7 +95,11 @@ class BlockReader {
     if (tag === 'macro') return this.#macro(parser, at);
     if (tag === 'call') return this.#call(parser, at);
     if (FILE_TAGS.has(tag)) {
-      throw new TemplateError('syntax', `{% ${tag} %} would read another file; use lookup('file', …) for that`, at);
+      throw new TemplateError(
+        'syntax',
+        `{% ${tag} %} would read another file; use lookup('file', …) for that`,
+        at,
+      );
     }
     throw new TemplateError('syntax', `unknown tag {% ${tag} %}`, at);
   }
@@ -257,14 +264,16 @@ class ExpressionParser {
 
   #deeper<T>(read: () => T): T {
     this.#depth += 1;
-    if (this.#depth > DEEPEST) throw new TemplateError('limit', 'the expression is nested too deeply', this.#token.at);
+    if (this.#depth > DEEPEST)
+      throw new TemplateError('limit', 'the expression is nested too deeply', this.#token.at);
     const result = read();
     this.#depth -= 1;
     return result;
   }
 
   #checkChain(length: number): void {
-    if (length > LONGEST_CHAIN) throw new TemplateError('limit', 'the expression is too long', this.#token.at);
+    if (length > LONGEST_CHAIN)
+      throw new TemplateError('limit', 'the expression is too long', this.#token.at);
   }
 
   target(): Target {
@@ -337,13 +346,17 @@ class ExpressionParser {
   #or(): Expression {
     const operands = [this.#and()];
     while (this.tryWord('or')) operands.push(this.#and());
-    return operands.length === 1 && operands[0] !== undefined ? operands[0] : { kind: 'logic', operator: 'or', operands };
+    return operands.length === 1 && operands[0] !== undefined
+      ? operands[0]
+      : { kind: 'logic', operator: 'or', operands };
   }
 
   #and(): Expression {
     const operands = [this.#not()];
     while (this.tryWord('and')) operands.push(this.#not());
-    return operands.length === 1 && operands[0] !== undefined ? operands[0] : { kind: 'logic', operator: 'and', operands };
+    return operands.length === 1 && operands[0] !== undefined
+      ? operands[0]
+      : { kind: 'logic', operator: 'and', operands };
   }
 
   #not(): Expression {
@@ -482,7 +495,12 @@ class ExpressionParser {
         if (token.kind === 'name') {
           value = { kind: 'attribute', of: value, name: token.text, at: token.at };
         } else if (token.kind === 'number') {
-          value = { kind: 'index', of: value, index: { kind: 'literal', value: Number(token.text) }, at: token.at };
+          value = {
+            kind: 'index',
+            of: value,
+            index: { kind: 'literal', value: Number(token.text) },
+            at: token.at,
+          };
         } else {
           throw this.#unexpected('a name');
         }

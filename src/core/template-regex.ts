@@ -68,11 +68,13 @@ export function matchAll(regex: RegExp, text: string): RegExpExecArray[] {
   if (!risky) return [...text.matchAll(regex)] as RegExpExecArray[];
   const context = createContext({ regex, text, result: [] });
   try {
-    new Script('result = Array.from(text.matchAll(regex))').runInContext(context, { timeout: REGEX_MILLISECONDS });
+    new Script('result = Array.from(text.matchAll(regex))').runInContext(context, {
+      timeout: REGEX_MILLISECONDS,
+    });
   } catch {
     throw new TemplateError('limit', `the regular expression ${String(regex)} takes too long`);
   }
-  return context['result'] as RegExpExecArray[];
+  return context.result as RegExpExecArray[];
 }
 
 /** The first match, or null. `anchored` is Python's `match`, which must start at the beginning. */
@@ -91,13 +93,17 @@ export function expandReplacement(replacement: string, match: RegExpExecArray): 
         return group(match, Number(number ?? name));
       }
       if (name !== undefined) return match.groups?.[name] ?? '';
-      return ({ n: '\n', t: '\t', r: '\r', '\\': '\\' } as Record<string, string>)[other ?? ''] ?? `\\${other ?? ''}`;
+      return (
+        ({ n: '\n', t: '\t', r: '\r', '\\': '\\' } as Record<string, string>)[other ?? ''] ??
+        `\\${other ?? ''}`
+      );
     },
   );
 }
 
 function group(match: RegExpExecArray, index: number): string {
-  if (index >= match.length) throw new TemplateError('failed', `the regular expression has no group ${index}`);
+  if (index >= match.length)
+    throw new TemplateError('failed', `the regular expression has no group ${index}`);
   return match[index] ?? '';
 }
 

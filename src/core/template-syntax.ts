@@ -30,7 +30,12 @@ export type Expression =
       readonly negated: boolean;
       readonly at: number;
     }
-  | { readonly kind: 'unary'; readonly operator: 'not' | '-' | '+'; readonly of: Expression; readonly at: number }
+  | {
+      readonly kind: 'unary';
+      readonly operator: 'not' | '-' | '+';
+      readonly of: Expression;
+      readonly at: number;
+    }
   | {
       readonly kind: 'binary';
       readonly operator: BinaryOperator;

@@ -51,7 +51,8 @@ function compareVersions(a: string, b: string): number {
     const [one, two] = [left[index], right[index]];
     if (one === undefined) return -1;
     if (two === undefined) return 1;
-    if (typeof one !== typeof two) throw new TemplateError('failed', `cannot compare the versions "${a}" and "${b}"`);
+    if (typeof one !== typeof two)
+      throw new TemplateError('failed', `cannot compare the versions "${a}" and "${b}"`);
     if (one !== two) return one < two ? -1 : 1;
   }
   return 0;
@@ -116,7 +117,8 @@ const version: Test = test((value, args) => {
 /** Tests of a step's registered result: `result is failed`. */
 function outcome(holds: (result: (key: string) => boolean) => boolean): Test {
   return test((value) => {
-    if (!isDict(value)) throw new TemplateError('failed', `this test needs a registered result, not ${typeName(value)}`);
+    if (!isDict(value))
+      throw new TemplateError('failed', `this test needs a registered result, not ${typeName(value)}`);
     return holds((key) => {
       const flag = dictGet(value, key);
       return flag !== undefined && isTrue(flag);
@@ -126,7 +128,11 @@ function outcome(holds: (result: (key: string) => boolean) => boolean): Test {
 
 function skippedAll(value: unknown): boolean {
   const results = isDict(value) ? dictGet(value, 'results') : undefined;
-  return Array.isArray(results) && results.length > 0 && results.every((item) => isDict(item) && dictGet(item, 'skipped') === true);
+  return (
+    Array.isArray(results) &&
+    results.length > 0 &&
+    results.every((item) => isDict(item) && dictGet(item, 'skipped') === true)
+  );
 }
 
 const ORDER: Readonly<Record<string, (order: number) => boolean>> = {
@@ -196,8 +202,14 @@ export const TESTS: ReadonlyMap<string, Test> = new Map<string, Test>([
   ['regex', byType],
   ['version', version],
   ['version_compare', version],
-  ['truthy', test((value, args) => (args.flag(0, 'convert_bool', false) ? isTrue(converted(value)) : isTrue(value)))],
-  ['falsy', test((value, args) => (args.flag(0, 'convert_bool', false) ? !isTrue(converted(value)) : !isTrue(value)))],
+  [
+    'truthy',
+    test((value, args) => (args.flag(0, 'convert_bool', false) ? isTrue(converted(value)) : isTrue(value))),
+  ],
+  [
+    'falsy',
+    test((value, args) => (args.flag(0, 'convert_bool', false) ? !isTrue(converted(value)) : !isTrue(value))),
+  ],
   ['any', test((value) => iterate(value).some(isTrue))],
   ['all', test((value) => iterate(value).every(isTrue))],
   ['subset', test((value, args) => includesAll(args.get(0, 'b'), value))],
@@ -211,7 +223,10 @@ export const TESTS: ReadonlyMap<string, Test> = new Map<string, Test>([
   ['successful', succeeded],
   ['changed', changed],
   ['change', changed],
-  ['skipped', { holds: (value) => (isDict(value) && dictGet(value, 'skipped') === true) || skippedAll(value) }],
+  [
+    'skipped',
+    { holds: (value) => (isDict(value) && dictGet(value, 'skipped') === true) || skippedAll(value) },
+  ],
   ['skip', { holds: (value) => (isDict(value) && dictGet(value, 'skipped') === true) || skippedAll(value) }],
   ['unreachable', outcome((has) => has('unreachable'))],
   ['reachable', outcome((has) => !has('unreachable'))],
@@ -241,7 +256,9 @@ function converted(value: unknown): unknown {
   if (typeof value !== 'string') return value;
   const word = value.toLowerCase();
   if (['y', 't'].includes(word)) return true;
-  return ['yes', 'on', '1', 'true', 'no', 'off', '0', 'false', 'n', 'f'].includes(word) ? toBoolean(value) : value;
+  return ['yes', 'on', '1', 'true', 'no', 'off', '0', 'false', 'n', 'f'].includes(word)
+    ? toBoolean(value)
+    : value;
 }
 
 function includesAll(whole: unknown, part: unknown): boolean {

@@ -129,7 +129,8 @@ export function isTrue(value: unknown): boolean {
 /** Python's `a == b`: numbers by value, booleans are numbers, lists and dicts by content. */
 export function equals(a: unknown, b: unknown, depth = 0): boolean {
   if (depth > 60) throw new TemplateError('limit', 'values are nested too deeply to compare');
-  if (a instanceof Undefined || b instanceof Undefined) return a instanceof Undefined && b instanceof Undefined;
+  if (a instanceof Undefined || b instanceof Undefined)
+    return a instanceof Undefined && b instanceof Undefined;
   const left = typeof a === 'boolean' ? Number(a) : isNumber(a) ? numberOf(a) : a;
   const right = typeof b === 'boolean' ? Number(b) : isNumber(b) ? numberOf(b) : b;
   if (left === right) return true;
@@ -240,7 +241,8 @@ export function repr(value: unknown, depth = 0): string {
 }
 
 export function limitText(text: string): string {
-  if (text.length > LONGEST_TEXT) throw new TemplateError('limit', 'the template makes more than 16 MiB of text');
+  if (text.length > LONGEST_TEXT)
+    throw new TemplateError('limit', 'the template makes more than 16 MiB of text');
   return text;
 }
 

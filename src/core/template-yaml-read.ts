@@ -11,8 +11,8 @@ import {
   Scalar,
   type YAMLMap,
 } from 'yaml';
-import { resolvePlain } from './template-yaml-scalar.ts';
 import { setOwn, toText } from './template-value.ts';
+import { resolvePlain } from './template-yaml-scalar.ts';
 
 /** Something wrong or doubtful in YAML text. The offset counts characters from 0. */
 export interface YamlFinding {
@@ -106,7 +106,9 @@ export class YamlValues {
   }
 
   /** The pairs of a map with merge keys (`<<`) resolved: explicit keys win, then the first merged map. */
-  pairs(map: YAMLMap): { readonly key: unknown; readonly keyNode: Node | null; readonly valueNode: Node | null }[] {
+  pairs(
+    map: YAMLMap,
+  ): { readonly key: unknown; readonly keyNode: Node | null; readonly valueNode: Node | null }[] {
     const own = new Map<unknown, { key: unknown; keyNode: Node | null; valueNode: Node | null }>();
     const merged: YAMLMap[] = [];
     for (const pair of map.items) {
@@ -169,7 +171,11 @@ export class YamlValues {
         return isMap(inner) ? [inner] : [];
       });
     }
-    this.findings.push({ kind: 'merge', message: 'only a dict can be merged with "<<"', offset: offsetOf(node) });
+    this.findings.push({
+      kind: 'merge',
+      message: 'only a dict can be merged with "<<"',
+      offset: offsetOf(node),
+    });
     return [];
   }
 

@@ -15,7 +15,8 @@ const BOOLEANS: ReadonlyMap<string, boolean> = new Map(
 
 const FLOAT =
   /^(?:[-+]?\d[\d_]*\.[\d_]*(?:[eE][-+]\d+)?|\.\d[\d_]*(?:[eE][-+]\d+)?|[-+]?\d[\d_]*(?::[0-5]?\d)+\.[\d_]*|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$/;
-const INTEGER = /^(?:[-+]?0b[01_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][\d_]*)|[-+]?0x[\da-fA-F_]+|[-+]?[1-9][\d_]*(?::[0-5]?\d)+)$/;
+const INTEGER =
+  /^(?:[-+]?0b[01_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][\d_]*)|[-+]?0x[\da-fA-F_]+|[-+]?[1-9][\d_]*(?::[0-5]?\d)+)$/;
 
 /**
  * The value of an unquoted YAML scalar by YAML 1.1 as PyYAML reads it, and so Ansible: `yes` is true, `0644` is octal,
@@ -23,7 +24,8 @@ const INTEGER = /^(?:[-+]?0b[01_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][\d_]*)|[-+]?0x[
  */
 export function resolvePlain(text: string): string | number | boolean | null {
   const first = text.charCodeAt(0);
-  if (Number.isNaN(first) || text === '~' || text === 'null' || text === 'Null' || text === 'NULL') return null;
+  if (Number.isNaN(first) || text === '~' || text === 'null' || text === 'Null' || text === 'NULL')
+    return null;
   const boolean = BOOLEANS.get(text);
   if (boolean !== undefined) return boolean;
   // Only what starts like a number can be one: most scalars are words.

@@ -1,6 +1,15 @@
 import { TemplateError } from './template-error.ts';
+import {
+  compareText,
+  dictEntries,
+  isDict,
+  isNumber,
+  repr,
+  toText,
+  typeName,
+  Undefined,
+} from './template-value.ts';
 import { resolvePlain } from './template-yaml-scalar.ts';
-import { compareText, dictEntries, isDict, isNumber, repr, toText, typeName, Undefined } from './template-value.ts';
 
 export interface YamlStyle {
   readonly indent?: number;
@@ -91,7 +100,8 @@ function scalar(value: unknown, position: Position = {}): string {
   if (value === null || value === undefined) return 'null';
   if (typeof value === 'boolean') return String(value);
   if (isNumber(value)) return repr(value);
-  if (typeof value !== 'string') throw new TemplateError('failed', `a ${typeName(value)} cannot be written as YAML`);
+  if (typeof value !== 'string')
+    throw new TemplateError('failed', `a ${typeName(value)} cannot be written as YAML`);
   const text = toText(value);
   if (text === '') return "''";
   const special = /[\u0000-\u0009\u000b-\u001f\u007f-\u0084\u0086-\u009f\ufeff]/.test(text);
@@ -124,7 +134,8 @@ function folded(text: string, { column = 0, indent }: Position): string {
         at = indent;
         return `\n${part}${' '.repeat(indent)}`;
       }
-      const isEdge = index === 0 || index === parts.length - 1 || parts[index - 1] === '' || parts[index + 1] === '';
+      const isEdge =
+        index === 0 || index === parts.length - 1 || parts[index - 1] === '' || parts[index + 1] === '';
       if (part === ' ' && at > WIDTH && !isEdge) {
         at = indent;
         return pad;

@@ -10,6 +10,7 @@ import type { Block, Expression } from './template-syntax.ts';
 import { TESTS } from './template-tests.ts';
 import {
   Callable,
+  dictEntries,
   isDict,
   isNumber,
   isTrue,
@@ -64,7 +65,10 @@ export function isTemplate(text: string): boolean {
 }
 
 /** The names of filters and tests, for suggestions and documentation. */
-export function templateVocabulary(): { readonly filters: readonly string[]; readonly tests: readonly string[] } {
+export function templateVocabulary(): {
+  readonly filters: readonly string[];
+  readonly tests: readonly string[];
+} {
   return { filters: [...FILTERS.keys()].sort(), tests: [...TESTS.keys()].sort() };
 }
 
@@ -94,7 +98,9 @@ export function renderTemplate(text: string, scope: TemplateScope): unknown {
 export function testExpression(text: string, scope: TemplateScope): boolean {
   if (text.length > LONGEST_TEMPLATE) throw new TemplateError('limit', 'the expression is longer than 1 MiB');
   const expression = remembered(conditions, text, parseExpression);
-  return withBudget((budget) => isTrue(new Evaluator(new ScopeSurroundings(scope, budget)).evaluate(expression)));
+  return withBudget((budget) =>
+    isTrue(new Evaluator(new ScopeSurroundings(scope, budget)).evaluate(expression)),
+  );
 }
 
 function remembered<T>(cache: Map<string, T>, text: string, parse: (text: string) => T): T {
@@ -112,10 +118,12 @@ function withBudget<T>(work: (budget: Budget) => T): T {
   const current = running;
   current.depth += 1;
   try {
-    if (current.depth > DEEPEST_NESTING) throw new TemplateError('limit', 'variables refer to each other too deeply');
+    if (current.depth > DEEPEST_NESTING)
+      throw new TemplateError('limit', 'variables refer to each other too deeply');
     return work(current.budget);
   } catch (error) {
-    if (error instanceof RangeError) throw new TemplateError('limit', `the template needs too much: ${error.message}`);
+    if (error instanceof RangeError)
+      throw new TemplateError('limit', `the template needs too much: ${error.message}`);
     throw error;
   } finally {
     current.depth -= 1;
@@ -124,7 +132,15 @@ function withBudget<T>(work: (budget: Budget) => T): T {
 }
 
 /** Filters whose text stays text even if it reads as a list or dict (Ansible's STRING_TYPE_FILTERS). */
-const STRING_FILTERS = new Set(['string', 'to_json', 'to_nice_json', 'to_yaml', 'to_nice_yaml', 'tojson', 'ppretty']);
+const STRING_FILTERS = new Set([
+  'string',
+  'to_json',
+  'to_nice_json',
+  'to_yaml',
+  'to_nice_yaml',
+  'tojson',
+  'ppretty',
+]);
 
 function resultOf(block: Block, parts: readonly unknown[]): unknown {
   const [only] = block;
@@ -191,7 +207,8 @@ class ScopeSurroundings implements Surroundings {
     try {
       value = this.scope.get(name);
     } catch (error) {
-      if (error instanceof TemplateError && error.kind === 'undefined') return new Undefined(error.message, at);
+      if (error instanceof TemplateError && error.kind === 'undefined')
+        return new Undefined(error.message, at);
       throw error;
     }
     if (value !== undefined) return this.#reveal(value, 0);
@@ -213,16 +230,51 @@ class ScopeSurroundings implements Surroundings {
     return plain;
   }
 
+  /** The lookups that only look inside the template's own world; all others are the scope's. */
+  #lookUp(
+    name: unknown,
+    terms: readonly unknown[],
+    options: ReadonlyMap<string, unknown>,
+  ): readonly unknown[] {
+    const short = typeof name === 'string' ? name.replace(/^.*\./, '') : '';
+    if (short === 'vars') {
+      return terms.map((term) => {
+        const value = this.name(toText(term), 0);
+        if (!(value instanceof Undefined)) return value;
+        if (options.has('default')) return options.get('default');
+        throw value.error();
+      });
+    }
+    if (short === 'dict') {
+      return terms.flatMap((term) =>
+        isDict(term)
+          ? dictEntries(term).map(
+              ([key, value]) =>
+                new Map<unknown, unknown>([
+                  ['key', key],
+                  ['value', value],
+                ]),
+            )
+          : [],
+      );
+    }
+    if (short === 'items' || short === 'list')
+      return terms.flatMap((term) => (Array.isArray(term) ? [...term] : [term]));
+    return lookUp(this.scope.lookups, name, terms, options);
+  }
+
   #global(name: string): Callable | undefined {
-    const lookups = this.scope.lookups;
     switch (name) {
       case 'range':
         return new Callable('range', (args) => rangeOf(args, this.budget));
       case 'dict':
         return new Callable('dict', (args, named) => {
           const [pairs] = args;
-          const dict = new Map<unknown, unknown>(isDict(pairs) ? Object.entries(toPlain(pairs) as object) : []);
-          if (Array.isArray(pairs)) for (const pair of pairs) if (Array.isArray(pair)) dict.set(pair[0], pair[1]);
+          const dict = new Map<unknown, unknown>(
+            isDict(pairs) ? Object.entries(toPlain(pairs) as object) : [],
+          );
+          if (Array.isArray(pairs))
+            for (const pair of pairs) if (Array.isArray(pair)) dict.set(pair[0], pair[1]);
           for (const [key, value] of named) dict.set(key, value);
           return dict;
         });
@@ -230,7 +282,8 @@ class ScopeSurroundings implements Surroundings {
         return new Callable('namespace', (args, named) => {
           const space = new Namespace();
           const [first] = args;
-          if (isDict(first)) for (const [key, value] of Object.entries(toPlain(first) as object)) space.values.set(key, value);
+          if (isDict(first))
+            for (const [key, value] of Object.entries(toPlain(first) as object)) space.values.set(key, value);
           for (const [key, value] of named) space.values.set(key, value);
           return space;
         });
@@ -238,16 +291,19 @@ class ScopeSurroundings implements Surroundings {
         return new Callable('lookup', ([lookup, ...terms], named) => {
           const options = new Map(named);
           const wantList = options.delete('wantlist') && isTrue(named.get('wantlist'));
-          const answers = lookUp(lookups, lookup, terms, options);
+          const answers = this.#lookUp(lookup, terms, options);
           if (wantList) return [...answers];
           if (answers.length === 1) return answers[0];
           return answers.every((answer) => typeof answer === 'string') ? answers.join(',') : [...answers];
         });
       case 'query':
       case 'q':
-        return new Callable(name, ([lookup, ...terms], named) => [...lookUp(lookups, lookup, terms, named)]);
+        return new Callable(name, ([lookup, ...terms], named) => [...this.#lookUp(lookup, terms, named)]);
       case 'undef':
-        return new Callable('undef', (args, named) => new Undefined(toText(args[0] ?? named.get('hint') ?? 'undefined')));
+        return new Callable(
+          'undef',
+          (args, named) => new Undefined(toText(args[0] ?? named.get('hint') ?? 'undefined')),
+        );
       case 'cycler':
         return new Callable('cycler', (args) => tupleOf(...args));
       default:
@@ -321,7 +377,8 @@ function lookUp(
 function rangeOf(args: readonly unknown[], budget: Budget): readonly unknown[] {
   const numbers = args.map((arg) => {
     if (arg instanceof Undefined) throw arg.error();
-    if (!isNumber(arg) || !Number.isInteger(numberOf(arg))) throw new TemplateError('failed', 'range needs whole numbers');
+    if (!isNumber(arg) || !Number.isInteger(numberOf(arg)))
+      throw new TemplateError('failed', 'range needs whole numbers');
     return numberOf(arg);
   });
   const [from = 0, to = 0, step = 1] = numbers.length === 1 ? [0, numbers[0]] : numbers;

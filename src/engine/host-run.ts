@@ -379,9 +379,16 @@ export class HostRun {
 
   #concluded(change: PendingChange, performed: Performed, attempt: number): TaskResult | typeof again {
     const { prepared, plan, startedAt } = change;
-    const result = { changed: true, ...plan.result?.(performed?.answers ?? []) };
-    if (performed?.error !== undefined)
-      return this.#failed(prepared, performed.error, result, startedAt, plan);
+    const result = { changed: plan.changesNothing !== true, ...plan.result?.(performed?.answers ?? []) };
+    const error = performed?.error;
+    if (
+      error !== undefined &&
+      wantsAnother(prepared.task, prepared.scope, { ...result, failed: true }, attempt)
+    )
+      return again;
+    // What a command's exit status means is for failed_when to say, where there is one.
+    const isJudged = prepared.task.failedWhen !== undefined && error?.code === 'COMMAND_FAILED';
+    if (error !== undefined && !isJudged) return this.#failed(prepared, error, result, startedAt, plan);
     return this.#settled(prepared, result, plan.because, startedAt, attempt, plan);
   }
 
@@ -446,7 +453,9 @@ export class HostRun {
   /** In a plan: says what would be done, and lets later steps see what it would leave. */
   #announce(prepared: Prepared, plan: AnyChange, startedAt: number): void {
     const { task } = prepared;
-    const changes = task.changedWhen?.some(({ expression }) => expression === false) !== true;
+    const changes =
+      plan.changesNothing !== true &&
+      task.changedWhen?.some(({ expression }) => expression === false) !== true;
     this.#report.finished(prepared, changes ? 'would-change' : 'unchanged', plan.because, {
       plan,
       startedAt,

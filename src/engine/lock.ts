@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname, userInfo } from 'node:os';
 import { FleetError } from '../core/errors.ts';
 import { type ShellScript, sh } from '../core/shell.ts';
@@ -21,7 +23,7 @@ export class Locks {
   #heart: NodeJS.Timeout | undefined;
 
   constructor(runId: string) {
-    this.#owner = `${userInfo().username}@${hostname()}, process ${process.pid}, run ${runId}`;
+    this.#owner = `${userInfo().username}@${hostname()}, process ${process.pid} of ${machine()}, run ${runId}`;
   }
 
   /** Takes a host's lock once per run. @throws FleetError LOCKED that names who holds it */
@@ -32,7 +34,11 @@ export class Locks {
   }
 
   async #take(session: HostSession): Promise<void> {
-    const [answer] = await session.batch([{ script: takeScript(this.#owner) }], { deadlineMs: 30_000 });
+    let [answer] = await session.batch([{ script: takeScript(this.#owner, '') }], { deadlineMs: 30_000 });
+    const holder = answer?.code === heldByAnother ? answer.stdout.trim() : '';
+    if (isDead(holder)) {
+      [answer] = await session.batch([{ script: takeScript(this.#owner, holder) }], { deadlineMs: 30_000 });
+    }
     if (answer?.code === 0) {
       this.#heart ??= setInterval(() => void this.#beat(), beatEveryMs).unref();
       return;
@@ -74,16 +80,45 @@ export class Locks {
   }
 }
 
-/** Only root changes what another run could be changing too: anybody else works without a lock. `mkdir` is atomic everywhere. A stale lock is moved aside first, so that of two that find it only one takes it over. */
-function takeScript(owner: string): ShellScript {
+/** Which boot of which machine, and which of its process namespaces: only there does a process number mean anything. */
+function machine(): string {
+  try {
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    return createHash('sha256')
+      .update(`${boot} ${readlinkSync('/proc/self/ns/pid')}`)
+      .digest('hex')
+      .slice(0, 12);
+  } catch {
+    return 'this machine';
+  }
+}
+
+/** Whether a lock's owner was a process of this very machine that is no more: nobody needs to wait for that one. */
+function isDead(owner: string): boolean {
+  const match = /process (\d+) of ([0-9a-f]{12}),/.exec(owner);
+  if (match === null || match[2] !== machine()) return false;
+  try {
+    process.kill(Number(match[1]), 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH';
+  }
+}
+
+/**
+ * Only root changes what another run could be changing too: anybody else works without a lock. `mkdir` is atomic
+ * everywhere. A stale lock is moved aside first, so that of two that find it only one takes it over.
+ * @param dead the owner whose lock may be taken over although its heart beat a moment ago; empty for none
+ */
+function takeScript(owner: string, dead: string): ShellScript {
   return sh`[ "$(id -u)" = 0 ] || exit 0
 umask 077; lock=${lockFolder}; owner=${owner}
 mkdir -p "\${lock%/*}" || exit 1
 take() { mkdir "$lock" 2>/dev/null && printf '%s\n' "$owner" > "$lock/owner" && date +%s > "$lock/beat"; }
 take && exit 0
 [ "$(cat "$lock/owner" 2>/dev/null)" = "$owner" ] && exit 0
-beat=$(cat "$lock/beat" 2>/dev/null || echo 0)
-if [ $(($(date +%s) - beat)) -gt ${staleAfterSeconds} ]; then
+beat=$(cat "$lock/beat" 2>/dev/null || echo 0); dead=${dead}
+if [ $(($(date +%s) - beat)) -gt ${staleAfterSeconds} ] || { [ -n "$dead" ] && [ "$(cat "$lock/owner" 2>/dev/null)" = "$dead" ]; }; then
   stale=$(cat "$lock/owner" 2>/dev/null); aside="$lock.stale.$$"
   if mv "$lock" "$aside" 2>/dev/null; then
     if [ "$(cat "$aside/owner" 2>/dev/null)" = "$stale" ]; then rm -rf "$aside"; take && exit 0; else mv "$aside" "$lock"; fi

@@ -65,8 +65,7 @@ export type MetaAction =
   | 'clear_facts'
   | 'noop'
   | 'refresh_inventory'
-  | 'reset_connection'
-  | 'gather_facts';
+  | 'reset_connection';
 
 /**
  * Settings of a task written as templates (`ignore_errors: "{{ ansible_check_mode }}"`). Where one is here, it decides;
@@ -157,8 +156,6 @@ export interface Play {
   readonly anyErrorsFatal: boolean;
   /** The run ends when more than this share of a batch's hosts failed. */
   readonly maxFailPercentage?: number;
-  /** Facts under `ansible_facts` and as `ansible_…` variables before the first task. */
-  readonly gatherFacts: boolean;
   /** Defaults of all its roles: below everything else, the inventory included. */
   readonly defaults?: Readonly<Record<string, unknown>>;
   /** `free`: a host does not wait for the others between tasks. */

@@ -44,6 +44,8 @@ export interface RunContext {
   /** Takes the lock of a host before the first change to it. @throws FleetError LOCKED */
   readonly beforeChange: (session: HostSession) => Promise<void>;
   readonly onAction: () => void;
+  /** What is at work on hosts right now, `host: task`. */
+  readonly running: Set<string>;
   readonly extraVars: Readonly<Record<string, unknown>>;
 }
 

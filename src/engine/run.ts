@@ -80,6 +80,7 @@ class FleetRun implements Run {
   readonly #locks: Locks;
   readonly #emit: EmitEvent;
   #sequence = 0;
+  readonly #running = new Set<string>();
   #lookedAt: number | undefined;
 
   constructor(options: RunOptions) {
@@ -90,6 +91,13 @@ class FleetRun implements Run {
       const stamped = { at: new Date().toISOString(), sequence: this.#sequence, ...event };
       options.emit(options.redactor.maskDeep(stamped) as StampedEvent);
     };
+    options.signal.addEventListener(
+      'abort',
+      () => this.#emit({ kind: 'interrupted', running: [...this.#running] }),
+      {
+        once: true,
+      },
+    );
     this.#sessions = new Sessions(options.open, this.#epoch, this.#emit);
   }
 
@@ -126,7 +134,7 @@ class FleetRun implements Run {
           ? thrown
           : new FleetError({
               code: 'INTERNAL',
-              message: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown),
+              message: thrown instanceof Error ? thrown.message : String(thrown),
               blame: 'fleet',
             });
       this.#emit({ kind: 'run-failed', error: error.toFault() });
@@ -186,6 +194,7 @@ class FleetRun implements Run {
         this.#epoch.count += 1;
         this.#lookedAt = undefined;
       },
+      running: this.#running,
       extraVars: this.#options.extraVars ?? {},
     };
   }

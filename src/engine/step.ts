@@ -51,6 +51,8 @@ export interface Change<Seen> {
    * `'everything'` for scripts whose effects nobody knows.
    */
   readonly touches?: readonly string[] | 'everything';
+  /** True where the actions only read or wait (`uri`, `pause`): performed, but no change to announce or to count. */
+  readonly changesNothing?: true;
   /** True for a step that acts whenever it runs (`command`, `reboot`): it is not looked at again. */
   readonly imperative?: true;
   /** What `register` keeps, from the answers of the actions in order (`undefined` for those that are no script). */

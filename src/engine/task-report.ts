@@ -48,7 +48,12 @@ export class TaskReport {
     };
   }
 
+  #runningName({ name, item }: Told): string {
+    return `${this.host}: ${name}${item === undefined ? '' : ` (${item})`}`;
+  }
+
   started(told: Told, because: string): void {
+    this.context.running.add(this.#runningName(told));
     this.context.emit({
       kind: 'task-started',
       ...this.#names(told),
@@ -69,6 +74,7 @@ export class TaskReport {
   }
 
   finished(told: Told, status: TaskStatus, because: string, ending: Ending = {}): void {
+    this.context.running.delete(this.#runningName(told));
     this.state.counts[counters[status]] += 1;
     const { plan, error, output } = ending;
     const { noLog, diff: showsDiff } = told.task;

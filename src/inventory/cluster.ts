@@ -66,7 +66,8 @@ export function clusterHolding(fleet: Fleet, host: string): Cluster | undefined 
 }
 
 /** Groups that other tools put servers into, for the advice to set `server_group`. */
-const OTHER_SERVER_GROUPS = /^(?:k3s_)?(?:masters?|servers?|control_?planes?|controllers?|managers?|kube_control_plane)$/i;
+const OTHER_SERVER_GROUPS =
+  /^(?:k3s_)?(?:masters?|servers?|control_?planes?|controllers?|managers?|kube_control_plane)$/i;
 const OTHER_AGENT_GROUPS = /^(?:k3s_)?(?:nodes?|workers?|agents?|minions?|kube_node)$/i;
 
 /** Why there is no cluster, with what to do about it. */
@@ -153,7 +154,9 @@ function groupName(host: Host, variable: string): string | undefined {
 /** What all servers of one cluster share, as written: the same template gives the same, whatever a host makes of it. */
 function signatureOf(node: Node): string {
   const { vars } = node.host;
-  const shared = ['token', 'cluster_context', 'api_endpoint'].map((name) => JSON.stringify(vars.raw(name) ?? null));
+  const shared = ['token', 'cluster_context', 'api_endpoint'].map((name) =>
+    JSON.stringify(vars.raw(name) ?? null),
+  );
   return JSON.stringify([node.serverGroup, node.agentGroup, ...shared]);
 }
 

@@ -12,7 +12,8 @@ export function checkConfigText(host: Host, name: string, value: unknown): reado
   if (typeof text !== 'string' || text.trim() === '') return [];
   const reading = readYaml(text);
   const error = (message: string, offset: number): FleetError => {
-    const where = placeInside(host, name, text, offset, reading.lines.linePos(offset)) ?? host.vars.where(name);
+    const where =
+      placeInside(host, name, text, offset, reading.lines.linePos(offset)) ?? host.vars.where(name);
     return usageError({
       code: 'CONFIG_YAML',
       message: `"${name}" ${message}`,
@@ -22,7 +23,9 @@ export function checkConfigText(host: Host, name: string, value: unknown): reado
     });
   };
   if (reading.findings.length > 0) {
-    return reading.findings.slice(0, 1).map((finding) => error(`is not YAML: ${finding.message}`, finding.offset));
+    return reading.findings
+      .slice(0, 1)
+      .map((finding) => error(`is not YAML: ${finding.message}`, finding.offset));
   }
   const { root } = reading;
   if (root !== null && !isMap(root) && !/^\s*(?:null|~)?\s*$/.test(text.replace(/#.*$/gm, ''))) {

@@ -35,14 +35,24 @@ export function connectionSettingsOf(host: Host): ConnectionSettings {
   for (const name of TEXTS) put(name, values.text(name));
   for (const name of SECRETS) put(name, values.secret(name));
   put('ansible_user', values.text('ansible_user') ?? values.text('ansible_ssh_user'));
-  const address = host.vars.has('ansible_host') ? values.text('ansible_host') : values.text('ansible_ssh_host');
-  put('ansible_host', address?.replace(/^\[([0-9a-fA-F:.%]+)\]$/, '$1'));
+  const address = ['ansible_host', 'ansible_ssh_host'].find((name) => host.vars.has(name));
+  put(
+    'ansible_host',
+    (address === undefined ? undefined : values.text(address))?.replace(/^\[([0-9a-fA-F:.%]+)\]$/, '$1'),
+  );
   put('ansible_port', values.number('ansible_port') ?? values.number('ansible_ssh_port'));
   put('ansible_become', values.flag('ansible_become'));
   put('ansible_ssh_timeout', values.number('ansible_ssh_timeout'));
   put('ansible_timeout', values.number('ansible_timeout'));
   put('ansible_ssh_host_key_checking', values.text('ansible_ssh_host_key_checking'));
-  put('ansible_host_key_checking', values.text('ansible_host_key_checking') ?? values.text('host_key_checking'));
-  put('fleet_ssh_transport', values.choice('fleet_ssh_transport', ['ssh2', 'openssh']) ?? values.choice('ssh_transport', ['ssh2', 'openssh']));
+  put(
+    'ansible_host_key_checking',
+    values.text('ansible_host_key_checking') ?? values.text('host_key_checking'),
+  );
+  put(
+    'fleet_ssh_transport',
+    values.choice('fleet_ssh_transport', ['ssh2', 'openssh']) ??
+      values.choice('ssh_transport', ['ssh2', 'openssh']),
+  );
   return Object.freeze(settings) as unknown as ConnectionSettings;
 }

@@ -38,7 +38,7 @@ async function readOne(argument: string, reader: InventoryReader, findings: Find
     findings.error({
       code: 'EXTRA_VARS',
       message: `"${what}" given by -e is not key=value`,
-      fix: "Write -e 'key=value other=\"a b\"', -e '{\"key\": 5}' or -e @file.yml.",
+      fix: 'Write -e \'key=value other="a b"\', -e \'{"key": 5}\' or -e @file.yml.',
     });
   if (split === undefined) {
     wrong(argument);
@@ -66,7 +66,8 @@ function readBraces(argument: string, reader: InventoryReader, findings: Finding
   if (file !== undefined) {
     const root = file.values.resolve(file.root);
     if (isMap(root)) {
-      for (const { key, valueNode } of file.values.pairs(root)) setOwn(json, String(key), file.values.value(valueNode));
+      for (const { key, valueNode } of file.values.pairs(root))
+        setOwn(json, String(key), file.values.value(valueNode));
       file.finish();
       for (const [name, value] of Object.entries(json)) vars.set(name, { value, where: { file: FLAG } });
       return vars;
@@ -81,6 +82,7 @@ function readBraces(argument: string, reader: InventoryReader, findings: Finding
     });
     return vars;
   }
-  for (const [name, value] of Object.entries(plain)) vars.set(name, { value: deepFreeze(value), where: { file: FLAG } });
+  for (const [name, value] of Object.entries(plain))
+    vars.set(name, { value: deepFreeze(value), where: { file: FLAG } });
   return vars;
 }

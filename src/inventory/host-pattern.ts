@@ -102,7 +102,8 @@ function rangeMembers(range: string): readonly string[] {
   }
   const [first, last] = [Number(begin), Number(to)];
   if (first > last) throw new HostRangeError(`"[${range}]" ends before it begins`);
-  if ((last - first) / step >= MOST_HOSTS) throw new HostRangeError(`it stands for more than ${MOST_HOSTS} hosts`);
+  if ((last - first) / step >= MOST_HOSTS)
+    throw new HostRangeError(`it stands for more than ${MOST_HOSTS} hosts`);
   const members: string[] = [];
   for (let number = first; number <= last; number += step) members.push(String(number).padStart(padded, '0'));
   return members;

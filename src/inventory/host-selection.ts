@@ -94,7 +94,11 @@ const LONGEST_PATTERN = 1000;
 
 function matcherOf(name: string): (candidate: string) => boolean {
   if (name.length > LONGEST_PATTERN) {
-    throw usageError({ code: 'HOSTS_PATTERN', message: 'a host pattern is too long', fix: 'Use a group instead.' });
+    throw usageError({
+      code: 'HOSTS_PATTERN',
+      message: 'a host pattern is too long',
+      fix: 'Use a group instead.',
+    });
   }
   if (!name.startsWith('~')) return globMatcher(name);
   const source = name.slice(1);
@@ -113,12 +117,15 @@ function matcherOf(name: string): (candidate: string) => boolean {
 /** Python's fnmatch. Repeated stars are one, so that it cannot take for ever. */
 function globMatcher(glob: string): (candidate: string) => boolean {
   if (!/[?*[]/.test(glob)) return (candidate) => candidate === glob;
-  const source = glob.replace(/\*+|\?|\[(!?)(\]?[^\]]*)\]|[\s\S]/g, (token, not: string | undefined, set: string | undefined) => {
-    if (token.startsWith('*')) return '.*';
-    if (token === '?') return '.';
-    if (set !== undefined) return `[${not === '!' ? '^' : ''}${set.replace(/[\\\]^]/g, '\\$&')}]`;
-    return token.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
-  });
+  const source = glob.replace(
+    /\*+|\?|\[(!?)(\]?[^\]]*)\]|[\s\S]/g,
+    (token, not: string | undefined, set: string | undefined) => {
+      if (token.startsWith('*')) return '.*';
+      if (token === '?') return '.';
+      if (set !== undefined) return `[${not === '!' ? '^' : ''}${set.replace(/[\\\]^]/g, '\\$&')}]`;
+      return token.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+    },
+  );
   try {
     const regex = new RegExp(`^${source}$`, 's');
     return (candidate) => regex.test(candidate);

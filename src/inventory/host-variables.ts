@@ -1,6 +1,12 @@
 import { FleetError, formatPlace, type Place } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
-import { isTemplate, type Lookup, renderTemplate, type TemplateScope, testExpression } from '../core/template.ts';
+import {
+  isTemplate,
+  type Lookup,
+  renderTemplate,
+  type TemplateScope,
+  testExpression,
+} from '../core/template.ts';
 import { TemplateError } from '../core/template-error.ts';
 import { LazyMap, setOwn } from '../core/template-value.ts';
 import { deepFreeze } from './deep-freeze.ts';
@@ -133,8 +139,10 @@ export class HostVariables implements Variables {
 
   /** In its own templates a host always has an address, as Ansible's tasks see it; `hostvars` does not pretend so. */
   #implied(name: string): unknown {
-    if (name === 'ansible_host') return this.#find('ansible_ssh_host') === undefined ? this.host : this.#value('ansible_ssh_host');
-    if (name === 'ansible_ssh_host') return this.#find('ansible_host') === undefined ? this.host : this.#value('ansible_host');
+    if (name === 'ansible_host')
+      return this.#find('ansible_ssh_host') === undefined ? this.host : this.#value('ansible_ssh_host');
+    if (name === 'ansible_ssh_host')
+      return this.#find('ansible_host') === undefined ? this.host : this.#value('ansible_host');
     return undefined;
   }
 
@@ -159,7 +167,7 @@ export class HostVariables implements Variables {
       return known.value;
     }
     const written = this.#find(name);
-    if (written === undefined) return this.#magic(name) ?? this.#implied(name);
+    if (written === undefined) return MAGIC_NAMES.has(name) ? this.#magic(name) : this.#implied(name);
     const loop = working.findIndex((one) => one.layers === this && one.name === name);
     if (loop >= 0) throw this.#loopError([...working.slice(loop).map((one) => one.name), name], written);
     working.push({ layers: this, name });
@@ -307,7 +315,9 @@ export class ScopeMap extends LazyMap {
   }
 
   keys(): readonly string[] {
-    const magic = [...MAGIC_NAMES].filter((name) => name !== 'hostvars' && name !== 'vars' && name !== 'groups');
+    const magic = [...MAGIC_NAMES].filter(
+      (name) => name !== 'hostvars' && name !== 'vars' && name !== 'groups',
+    );
     return [...this.variables.names(), ...magic.filter((name) => this.variables.has(name))];
   }
 

@@ -1,7 +1,7 @@
 import { NOT_LITERAL, parseLiteral } from '../core/template-literal.ts';
 import { toPlain } from '../core/template-value.ts';
-import type { Findings } from './findings.ts';
 import { deepFreeze } from './deep-freeze.ts';
+import type { Findings } from './findings.ts';
 import { priorityOf } from './group-priority.ts';
 import { expandHostPattern, HostRangeError } from './host-pattern.ts';
 import type { InventoryDraft } from './inventory-draft.ts';
@@ -76,7 +76,12 @@ class IniReader {
     if (section !== null) {
       this.#section(section[1] ?? '', section[2] ?? 'hosts', offset);
     } else if (line.startsWith('[') && line.endsWith(']')) {
-      this.#error(offset, 'INI_SECTION', `"${line}" is not a section`, 'Write [name], [name:vars] or [name:children], without spaces.');
+      this.#error(
+        offset,
+        'INI_SECTION',
+        `"${line}" is not a section`,
+        'Write [name], [name:vars] or [name:children], without spaces.',
+      );
     } else if (this.#state === 'hosts') this.#hosts(line, offset);
     else if (this.#state === 'vars') this.#variable(line, offset);
     else this.#child(line, offset);
@@ -84,7 +89,12 @@ class IniReader {
 
   #section(name: string, state: string, offset: number): void {
     if (state !== 'hosts' && state !== 'children' && state !== 'vars') {
-      this.#error(offset, 'INI_SECTION', `section [${name}:${state}] has an unknown type "${state}"`, 'It can be hosts, vars or children.');
+      this.#error(
+        offset,
+        'INI_SECTION',
+        `section [${name}:${state}] has an unknown type "${state}"`,
+        'It can be hosts, vars or children.',
+      );
       return;
     }
     this.#group = name;
@@ -99,7 +109,8 @@ class IniReader {
     const pending = this.#pending.get(name);
     if (pending !== undefined && state !== 'vars') {
       this.#pending.delete(name);
-      if (pending.state === 'children') for (const parent of pending.parents) this.#addChild(parent, name, offset);
+      if (pending.state === 'children')
+        for (const parent of pending.parents) this.#addChild(parent, name, offset);
     }
   }
 
@@ -118,10 +129,15 @@ class IniReader {
     const split = splitShellWords(line);
     const [first, ...rest] = split?.words ?? [];
     if (split === undefined || first === undefined) {
-      this.#error(offset, 'INI_QUOTES', `a quote is not closed: ${line}`, 'Close the quote, or escape it with a backslash.');
+      this.#error(
+        offset,
+        'INI_QUOTES',
+        `a quote is not closed: ${line}`,
+        'Close the quote, or escape it with a backslash.',
+      );
       return;
     }
-    if (split.cut !== undefined && split.cut.includes('=')) {
+    if (split.cut?.includes('=')) {
       this.findings.warn({
         code: 'INI_COMMENT_IN_VALUE',
         message: `"${split.cut.split('=')[0] ?? ''}" ends at the "#", which starts a comment here`,
@@ -131,19 +147,34 @@ class IniReader {
     }
     const pattern = first.text;
     if (pattern === '---' || pattern === '') {
-      this.#error(offset, 'INVENTORY_NAME', `"${pattern}" is not a host name`, 'Name a YAML inventory *.yml, or remove the line.');
+      this.#error(
+        offset,
+        'INVENTORY_NAME',
+        `"${pattern}" is not a host name`,
+        'Name a YAML inventory *.yml, or remove the line.',
+      );
       return;
     }
     try {
       const { names, port } = expandHostPattern(pattern);
       if (pattern.endsWith(':') && port === undefined) {
-        this.#error(offset, 'INVENTORY_NAME', `host name "${pattern}" ends in ":"`, 'Remove the ":", or write a port after it. Name a YAML inventory *.yml.');
+        this.#error(
+          offset,
+          'INVENTORY_NAME',
+          `host name "${pattern}" ends in ":"`,
+          'Remove the ":", or write a port after it. Name a YAML inventory *.yml.',
+        );
         return;
       }
       const vars = rest.flatMap(({ text, at }) => {
         const equals = text.indexOf('=');
         if (equals < 0) {
-          this.#error(offset + at, 'INI_VARIABLE', `"${text}" after host "${pattern}" is not name=value`, 'Put quotes around a value with spaces: name="a b".');
+          this.#error(
+            offset + at,
+            'INI_VARIABLE',
+            `"${text}" after host "${pattern}" is not name=value`,
+            'Put quotes around a value with spaces: name="a b".',
+          );
           return [];
         }
         const value = iniValue(text.slice(equals + 1));
@@ -154,19 +185,30 @@ class IniReader {
       for (const name of names) {
         const known = this.draft.hosts.has(name);
         const host = this.draft.addHost(name, group, where);
-        if (port !== undefined && !known) host.vars.set('ansible_port', { value: port, source: this.source, offset });
+        if (port !== undefined && !known)
+          host.vars.set('ansible_port', { value: port, source: this.source, offset });
         for (const [variable, written] of vars) host.vars.set(variable, written);
       }
     } catch (error) {
       if (!(error instanceof HostRangeError)) throw error;
-      this.#error(offset, 'INVENTORY_RANGE', `"${pattern}": ${error.message}`, 'Write a range as node[1:3], node[01:10:2] or db[a:c].');
+      this.#error(
+        offset,
+        'INVENTORY_RANGE',
+        `"${pattern}": ${error.message}`,
+        'Write a range as node[1:3], node[01:10:2] or db[a:c].',
+      );
     }
   }
 
   #variable(line: string, offset: number): void {
     const equals = line.indexOf('=');
     if (equals < 0) {
-      this.#error(offset, 'INI_VARIABLE', `"${line}" in [${this.#group}:vars] is not name=value`, 'Write name=value.');
+      this.#error(
+        offset,
+        'INI_VARIABLE',
+        `"${line}" in [${this.#group}:vars] is not name=value`,
+        'Write name=value.',
+      );
       return;
     }
     const name = line.slice(0, equals).trim();
@@ -175,7 +217,12 @@ class IniReader {
     if (name === 'ansible_group_priority') {
       const priority = priorityOf(value);
       if (priority === undefined) {
-        this.#error(offset, 'INVENTORY_PRIORITY', 'ansible_group_priority must be a whole number', 'Write a number such as 10.');
+        this.#error(
+          offset,
+          'INVENTORY_PRIORITY',
+          'ansible_group_priority must be a whole number',
+          'Write a number such as 10.',
+        );
       } else group.priority = priority;
       return;
     }
@@ -185,7 +232,12 @@ class IniReader {
   #child(line: string, offset: number): void {
     const name = GROUP_NAME.exec(line)?.[1];
     if (name === undefined) {
-      this.#error(offset, 'INI_SECTION', `"${line}" in [${this.#group}:children] is not a group name`, 'Write one group name a line.');
+      this.#error(
+        offset,
+        'INI_SECTION',
+        `"${line}" in [${this.#group}:children] is not a group name`,
+        'Write one group name a line.',
+      );
       return;
     }
     if (this.draft.groups.has(name)) {

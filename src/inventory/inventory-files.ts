@@ -79,8 +79,12 @@ export const realFiles: InventoryFiles = {
 function reason(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   return (
-    ({ ENOENT: 'there is no such file', EACCES: 'permission denied', EISDIR: 'it is a folder' } as Record<string, string>)[code] ??
-    (error instanceof Error ? error.message : String(error))
+    (
+      { ENOENT: 'there is no such file', EACCES: 'permission denied', EISDIR: 'it is a folder' } as Record<
+        string,
+        string
+      >
+    )[code] ?? (error instanceof Error ? error.message : String(error))
   );
 }
 
@@ -100,7 +104,10 @@ function runProgram(program: string, args: readonly string[], purpose: string): 
       child.stdout.destroy();
       child.stderr.destroy();
     };
-    const timer = setTimeout(() => stop(`took longer than ${PROGRAM_MILLISECONDS / 1000} s`), PROGRAM_MILLISECONDS);
+    const timer = setTimeout(
+      () => stop(`took longer than ${PROGRAM_MILLISECONDS / 1000} s`),
+      PROGRAM_MILLISECONDS,
+    );
     child.stdout.on('data', (chunk: Buffer) => {
       size += chunk.length;
       if (size > LARGEST_ANSWER) stop('printed more than 64 MiB');
@@ -111,11 +118,15 @@ function runProgram(program: string, args: readonly string[], purpose: string): 
     });
     child.on('error', (error) => {
       clearTimeout(timer);
-      refuse(`cannot run ${purpose} "${shown}": ${reason(error)}`, 'Check that it exists, is executable and has a "#!" line.');
+      refuse(
+        `cannot run ${purpose} "${shown}": ${reason(error)}`,
+        'Check that it exists, is executable and has a "#!" line.',
+      );
     });
     child.on('close', (code, signal) => {
       clearTimeout(timer);
-      if (stopped !== undefined) refuse(`${purpose} "${shown}" ${stopped}`, `Run "${shown}" by hand to see why.`);
+      if (stopped !== undefined)
+        refuse(`${purpose} "${shown}" ${stopped}`, `Run "${shown}" by hand to see why.`);
       else if (code !== 0) {
         const last = errors.trim().split('\n').at(-1) ?? '';
         refuse(

@@ -1,5 +1,5 @@
-import { Secret } from '../core/secret.ts';
 import { FleetError } from '../core/errors.ts';
+import { Secret } from '../core/secret.ts';
 import type { Findings } from './findings.ts';
 import type { InventoryFiles } from './inventory-files.ts';
 import { isVaultText, type Vault } from './vault.ts';
@@ -53,7 +53,9 @@ function secretly(value: unknown): unknown {
   if (typeof value === 'string') return new Secret(value);
   if (Array.isArray(value)) return Object.freeze(value.map(secretly));
   if (value !== null && typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype) {
-    return Object.freeze(Object.fromEntries(Object.entries(value).map(([key, item]) => [key, secretly(item)])));
+    return Object.freeze(
+      Object.fromEntries(Object.entries(value).map(([key, item]) => [key, secretly(item)])),
+    );
   }
   return value;
 }

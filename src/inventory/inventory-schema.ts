@@ -52,6 +52,6 @@ function editorSchema(schema: Readonly<Record<string, unknown>>): Schema {
     description,
     ...(fallback === undefined ? {} : { default: fallback }),
     ...(example === undefined ? {} : { examples: [example] }),
-    anyOf: [...(Array.isArray(rest['anyOf']) ? (rest['anyOf'] as unknown[]) : [rest]), TEMPLATE, { type: 'null' }],
+    anyOf: [...(Array.isArray(rest.anyOf) ? (rest.anyOf as unknown[]) : [rest]), TEMPLATE, { type: 'null' }],
   };
 }

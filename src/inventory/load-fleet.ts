@@ -1,5 +1,5 @@
-import { dirname, extname, isAbsolute, join, resolve } from 'node:path';
 import { homedir } from 'node:os';
+import { dirname, extname, isAbsolute, join, resolve } from 'node:path';
 import { FleetError, FleetErrors } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
 import type { Lookup } from '../core/template.ts';
@@ -8,16 +8,16 @@ import { isTrue, toText } from '../core/template-value.ts';
 import { readExtraVars } from './extra-vars.ts';
 import { Findings } from './findings.ts';
 import { expandHostPattern, HostRangeError } from './host-pattern.ts';
+import { readIniInventory } from './ini-inventory.ts';
 import { InventoryDraft } from './inventory-draft.ts';
 import { type InventoryFiles, realFiles } from './inventory-files.ts';
 import { type InventoryReader, inventoryReader } from './inventory-reader.ts';
-import { readIniInventory } from './ini-inventory.ts';
 import { fleetOf, type LoadedFleet, type VarsFromFiles } from './loaded-fleet.ts';
+import { readLookupFile } from './lookup-file.ts';
 import { readScriptAnswer } from './script-inventory.ts';
 import { SourceText } from './source-text.ts';
 import { readVarsFolder } from './vars-files.ts';
 import { Vault } from './vault.ts';
-import { readLookupFile } from './lookup-file.ts';
 import { type AskPassword, vaultPasswords } from './vault-passwords.ts';
 import { readYamlInventory } from './yaml-inventory.ts';
 
@@ -77,7 +77,12 @@ export async function loadFleet(options: LoadOptions): Promise<LoadedFleet> {
   const playbookFolder = resolve(cwd, options.playbookFolder ?? '.');
   const besideInventory = await readBeside(folders, draft, reader, findings);
   const sharedWithPlaybook = options.playbookFolder === undefined || folders.includes(playbookFolder);
-  const besidePlaybook = await readBeside(sharedWithPlaybook ? [] : [playbookFolder], draft, reader, findings);
+  const besidePlaybook = await readBeside(
+    sharedWithPlaybook ? [] : [playbookFolder],
+    draft,
+    reader,
+    findings,
+  );
   const extra = await readExtraVars(options.extraVars ?? [], reader, findings);
   FleetErrors.throwIfAny(findings.errors);
   return fleetOf({
@@ -93,7 +98,20 @@ export async function loadFleet(options: LoadOptions): Promise<LoadedFleet> {
 }
 
 const IGNORED_NAMES = /^\.|^(?:host_vars|group_vars|vars_plugins)$/;
-const IGNORED_EXTENSIONS = ['.pyc', '.pyo', '.swp', '.bak', '.rpm', '.md', '.txt', '.rst', '.orig', '.cfg', '.retry', '~'];
+const IGNORED_EXTENSIONS = [
+  '.pyc',
+  '.pyo',
+  '.swp',
+  '.bak',
+  '.rpm',
+  '.md',
+  '.txt',
+  '.rst',
+  '.orig',
+  '.cfg',
+  '.retry',
+  '~',
+];
 const YAML_EXTENSIONS = ['.yml', '.yaml', '.json'];
 const TERRAFORM = /\.(?:tf|tfvars|tftpl|tpl|tmpl|hcl)$/;
 
@@ -140,9 +158,11 @@ async function readFolder(
 ): Promise<void> {
   if (depth > 20) return;
   for (const entry of await reader.files.list(folder)) {
-    if (IGNORED_NAMES.test(entry) || IGNORED_EXTENSIONS.some((extension) => entry.endsWith(extension))) continue;
+    if (IGNORED_NAMES.test(entry) || IGNORED_EXTENSIONS.some((extension) => entry.endsWith(extension)))
+      continue;
     const path = join(folder, entry);
-    if ((await reader.files.kind(path)) === 'folder') await readFolder(path, draft, reader, findings, depth + 1);
+    if ((await reader.files.kind(path)) === 'folder')
+      await readFolder(path, draft, reader, findings, depth + 1);
     else await readFile(path, draft, reader, findings);
   }
 }
@@ -166,7 +186,11 @@ async function readFile(
   if (await reader.files.isExecutable(path)) {
     const text = await reader.readText(path, new Findings());
     // A YAML file with its executable bit set by accident is still YAML, as in Ansible once the script has failed.
-    if (text?.text.startsWith('#!') === true || text === undefined || !YAML_EXTENSIONS.includes(extname(path))) {
+    if (
+      text?.text.startsWith('#!') === true ||
+      text === undefined ||
+      !YAML_EXTENSIONS.includes(extname(path))
+    ) {
       await readProgram(path, draft, reader, findings);
       return;
     }

@@ -44,7 +44,9 @@ export class LoadedFleet implements Fleet {
     this.groups = new Map([...draft.groups].map(([name, group]) => [name, new LoadedGroup(group)]));
     const world = new FleetWorld(this, parts);
     const all = draft.groups.get('all');
-    this.hosts = new Map((all?.allHosts() ?? []).map((host) => [host.name, new LoadedHost(host, parts, world)]));
+    this.hosts = new Map(
+      (all?.allHosts() ?? []).map((host) => [host.name, new LoadedHost(host, parts, world)]),
+    );
     this.vars = new HostVariables(world, undefined, [], parts.extra);
     Object.freeze(this);
   }
@@ -169,7 +171,10 @@ class FleetWorld implements VariableWorld {
     this.#parts = parts;
     this.lookups = new Map<string, Lookup>([
       ...parts.lookups,
-      ['inventory_hostnames', (terms) => terms.flatMap((term) => fleet.select(String(term)).map((host) => host.name))],
+      [
+        'inventory_hostnames',
+        (terms) => terms.flatMap((term) => fleet.select(String(term)).map((host) => host.name)),
+      ],
     ]);
   }
 
@@ -185,7 +190,9 @@ class FleetWorld implements VariableWorld {
       }
       for (const ancestor of ancestors) groups.add(ancestor);
     }
-    return [...groups].sort((a, b) => a.depth - b.depth || a.priority - b.priority || (a.name < b.name ? -1 : 1));
+    return [...groups].sort(
+      (a, b) => a.depth - b.depth || a.priority - b.priority || (a.name < b.name ? -1 : 1),
+    );
   }
 
   /** Ansible's order: inline vars of `all`, of the groups; then files of `all`, beside inventory and playbook; then of the groups. */
@@ -211,7 +218,10 @@ class FleetWorld implements VariableWorld {
   magic(host: string | undefined, name: string): unknown {
     if (name === 'groups') return this.#groupsDict();
     if (name === 'hostvars') {
-      this.#hostvars ??= new HostVarsMap([...this.#fleet.hosts.keys()], (key) => this.#fleet.hosts.get(key)?.vars);
+      this.#hostvars ??= new HostVarsMap(
+        [...this.#fleet.hosts.keys()],
+        (key) => this.#fleet.hosts.get(key)?.vars,
+      );
       return this.#hostvars;
     }
     if (name === 'playbook_dir') return this.#parts.playbookFolder;

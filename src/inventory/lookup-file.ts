@@ -10,7 +10,8 @@ export function readLookupFile(path: string, vault: Vault): { text: string; encr
   try {
     const found = statSync(path);
     if (!found.isFile()) throw new TemplateError('failed', `lookup('file'): ${path} is not a file`);
-    if (found.size > LARGEST) throw new TemplateError('failed', `lookup('file'): ${path} is larger than 16 MiB`);
+    if (found.size > LARGEST)
+      throw new TemplateError('failed', `lookup('file'): ${path} is larger than 16 MiB`);
     text = readFileSync(path, 'utf8');
   } catch (error) {
     if (error instanceof TemplateError) throw error;

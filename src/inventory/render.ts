@@ -1,5 +1,5 @@
-import { toText } from '../core/template-value.ts';
 import { Secret } from '../core/secret.ts';
+import { toText } from '../core/template-value.ts';
 import { usageError } from './findings.ts';
 import type { Fleet, Group, Host } from './fleet.ts';
 import { VaultText } from './vault-text.ts';
@@ -33,8 +33,8 @@ export function inventoryList(fleet: Fleet): Readonly<Record<string, unknown>> {
   const list: [string, unknown][] = [['_meta', { hostvars: Object.fromEntries(sortByName(hostvars)) }]];
   for (const group of reachable(fleet)) {
     const entry: Record<string, unknown> = {};
-    if (group.children.length > 0) entry['children'] = group.children;
-    if (group.name !== 'all' && group.ownHosts.length > 0) entry['hosts'] = group.ownHosts;
+    if (group.children.length > 0) entry.children = group.children;
+    if (group.name !== 'all' && group.ownHosts.length > 0) entry.hosts = group.ownHosts;
     if (Object.keys(entry).length > 0) list.push([group.name, entry]);
   }
   return Object.fromEntries(sortByName(list));
@@ -76,16 +76,28 @@ export function inventoryGraph(fleet: Fleet, options: GraphOptions = {}): string
       fix: `Known groups: ${[...fleet.groups.keys()].join(', ')}`,
     });
   }
-  return graphLines(fleet, start, 0, options).join('\n');
+  const lines: string[] = [];
+  addGraph(lines, fleet, start, 0, options);
+  return lines.join('\n');
 }
 
-function graphLines(fleet: Fleet, group: Group, depth: number, options: GraphOptions): readonly string[] {
-  const lines = [branch(`@${group.name}:`, depth)];
+/** Groups that share children are drawn again below each parent, which can multiply without end. */
+const MOST_LINES = 500_000;
+
+function addGraph(lines: string[], fleet: Fleet, group: Group, depth: number, options: GraphOptions): void {
+  if (lines.length > MOST_LINES) {
+    throw usageError({
+      code: 'GRAPH_TOO_LARGE',
+      message: 'the tree of groups has too many lines to draw',
+      fix: 'Draw a part of it: fleet inventory --graph GROUP',
+    });
+  }
+  lines.push(branch(`@${group.name}:`, depth));
   for (const name of group.children) {
     const child = fleet.groups.get(name);
-    if (child !== undefined) lines.push(...graphLines(fleet, child, depth + 1, options));
+    if (child !== undefined) addGraph(lines, fleet, child, depth + 1, options);
   }
-  if (group.name === 'all') return lines;
+  if (group.name === 'all') return;
   for (const name of group.ownHosts) {
     lines.push(branch(name, depth + 1));
     const host = options.vars === true ? fleet.hosts.get(name) : undefined;
@@ -94,7 +106,6 @@ function graphLines(fleet: Fleet, group: Group, depth: number, options: GraphOpt
       lines.push(branch(`{${key} = ${toText(value)}}`, depth + 2));
     }
   }
-  return lines;
 }
 
 function branch(text: string, depth: number): string {

@@ -1,7 +1,7 @@
 import { deepFreeze } from './deep-freeze.ts';
 import type { Findings } from './findings.ts';
-import type { DraftGroup, InventoryDraft } from './inventory-draft.ts';
 import { priorityOf } from './group-priority.ts';
+import type { DraftGroup, InventoryDraft } from './inventory-draft.ts';
 
 /** Runs `program --host NAME` for programs that do not answer `_meta`; gives the JSON text. */
 export type AskForHost = (host: string) => Promise<string>;
@@ -28,21 +28,24 @@ export async function readScriptAnswer(
   try {
     data = JSON.parse(answer);
   } catch (error) {
-    refuse(`the inventory program did not answer JSON: ${error instanceof Error ? error.message : String(error)}`);
+    refuse(
+      `the inventory program did not answer JSON: ${error instanceof Error ? error.message : String(error)}`,
+    );
     return;
   }
   if (!isRecord(data)) {
     refuse('the inventory program must answer a JSON object of groups');
     return;
   }
-  const meta = data['_meta'];
+  const meta = data._meta;
   for (const [name, content] of Object.entries(data)) {
     if (name !== '_meta') readGroup(name, content, draft, program, refuse);
   }
-  const hostvars = isRecord(meta) && isRecord(meta['hostvars']) ? meta['hostvars'] : undefined;
+  const hostvars = isRecord(meta) && isRecord(meta.hostvars) ? meta.hostvars : undefined;
   for (const host of draft.hosts.values()) {
     if (host.source !== draft.source) continue;
-    const vars = hostvars === undefined ? await askedVars(host.name, askForHost, refuse) : hostvars[host.name];
+    const vars =
+      hostvars === undefined ? await askedVars(host.name, askForHost, refuse) : hostvars[host.name];
     if (isRecord(vars)) setVars(host.vars, vars, program);
   }
 }
@@ -71,12 +74,12 @@ function readGroup(
     refuse(`group "${name}" must be an object or a list of hosts`);
     return;
   }
-  if (body['hosts'] !== undefined && body['hosts'] !== null) addHosts(group, body['hosts'], draft, program, refuse);
+  if (body.hosts !== undefined && body.hosts !== null) addHosts(group, body.hosts, draft, program, refuse);
   const { vars, children } = body;
   if (vars !== undefined && vars !== null) {
     if (!isRecord(vars)) refuse(`"vars" of group "${name}" must be an object`);
     else {
-      const priority = priorityOf(vars['ansible_group_priority']);
+      const priority = priorityOf(vars.ansible_group_priority);
       if (priority !== undefined) group.priority = priority;
       const { ansible_group_priority: _priority, ...rest } = vars;
       setVars(group.vars, rest, program);
@@ -89,7 +92,8 @@ function readGroup(
   }
   for (const child of children) {
     draft.addGroup(String(child), { file: program });
-    if (draft.addChild(name, String(child)) === 'loop') refuse(`group "${String(child)}" below "${name}" makes a loop`);
+    if (draft.addChild(name, String(child)) === 'loop')
+      refuse(`group "${String(child)}" below "${name}" makes a loop`);
   }
 }
 

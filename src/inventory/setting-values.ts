@@ -77,13 +77,18 @@ export class SettingValues {
   #itemText(name: string, item: unknown): string {
     if (item instanceof Secret) return item.reveal();
     if (item === null) return '';
-    if (typeof item === 'object' || item === undefined) throw this.#wrong(name, 'made of single values', item);
+    if (typeof item === 'object' || item === undefined)
+      throw this.#wrong(name, 'made of single values', item);
     return String(item);
   }
 
   #wrong(name: string, wanted: string, value: unknown): Error {
     const where = this.host.vars.where(name);
-    const kind = Array.isArray(value) ? 'a list' : value !== null && typeof value === 'object' ? 'a dict' : JSON.stringify(value);
+    const kind = Array.isArray(value)
+      ? 'a list'
+      : value !== null && typeof value === 'object'
+        ? 'a dict'
+        : JSON.stringify(value);
     return usageError({
       code: 'VARIABLE_TYPE',
       message: `"${name}" must be ${wanted}, not ${kind}`,

@@ -5,8 +5,8 @@ import { type Cluster, clusterOf, clustersOf, noCluster } from './cluster.ts';
 import { checkConfigText } from './config-text-check.ts';
 import { Findings, usageError } from './findings.ts';
 import type { Fleet, Host } from './fleet.ts';
-import { allVariables, type VariableScope } from './variables.ts';
 import { isOtherName, likelyMeant, whyWrong } from './variable-check.ts';
+import { allVariables, type VariableScope } from './variables.ts';
 
 export interface ValidationResult {
   /** What stops a run. */
@@ -63,7 +63,11 @@ class OnceOnly {
   }
 }
 
-function checkVariables(fleet: Fleet, roles: ReadonlyMap<string, ReadonlySet<VariableScope>>, findings: Findings): void {
+function checkVariables(
+  fleet: Fleet,
+  roles: ReadonlyMap<string, ReadonlySet<VariableScope>>,
+  findings: Findings,
+): void {
   const once = new OnceOnly();
   const known = allVariables();
   const only: ReadonlySet<VariableScope> = new Set<VariableScope>(['connection']);
@@ -83,7 +87,8 @@ function checkValue(host: Host, name: string, once: OnceOnly, findings: Findings
     value = host.vars.get(name);
   } catch (error) {
     if (!(error instanceof FleetError)) throw error;
-    if (once.first(error.code, error.where, error.message)) findings.errors.push(error.within({ host: host.name }));
+    if (once.first(error.code, error.where, error.message))
+      findings.errors.push(error.within({ host: host.name }));
     return;
   }
   const wrong = whyWrong(name, value);
@@ -182,7 +187,10 @@ function checkVersionSet(cluster: Cluster, findings: Findings): void {
     code: 'K3S_VERSION_MISSING',
     message: all
       ? `k3s_version is not set for cluster "${cluster.name}"`
-      : `k3s_version is not set for ${missing.map((host) => host.name).slice(0, 5).join(', ')}${missing.length > 5 ? ' …' : ''}`,
+      : `k3s_version is not set for ${missing
+          .map((host) => host.name)
+          .slice(0, 5)
+          .join(', ')}${missing.length > 5 ? ' …' : ''}`,
     fix: `Set it in the vars of "${cluster.name}", e.g. "k3s_version: v1.33.4+k3s1" or "k3s_version: stable".`,
     ...(first.where === undefined ? {} : { where: first.where }),
   });

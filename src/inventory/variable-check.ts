@@ -32,18 +32,21 @@ function withoutSecrets(value: unknown): unknown {
 
 /** What a variable takes, in words. */
 export function wantedForm(info: VariableInfo): string {
-  const forms = ((info.schema['anyOf'] as readonly Record<string, unknown>[] | undefined) ?? [info.schema]).map(formOf);
+  const forms = ((info.schema.anyOf as readonly Record<string, unknown>[] | undefined) ?? [info.schema]).map(
+    formOf,
+  );
   return [...new Set(forms)].filter((form) => form !== '').join(' or ');
 }
 
 function formOf(schema: Readonly<Record<string, unknown>>): string {
-  if (Array.isArray(schema['enum'])) return `one of ${schema['enum'].join(', ')}`;
-  if (schema['anyOf'] !== undefined) return 'yes, no, or accept-new';
+  if (Array.isArray(schema.enum)) return `one of ${schema.enum.join(', ')}`;
+  if (schema.anyOf !== undefined) return 'yes, no, or accept-new';
   const { type } = schema;
-  if (type === 'string' && typeof schema['pattern'] === 'string') return schema['pattern'].includes('es') ? 'yes or no' : '';
+  if (type === 'string' && typeof schema.pattern === 'string')
+    return schema.pattern.includes('es') ? 'yes or no' : '';
   if (type === 'string') return 'text';
   if (type === 'integer') {
-    const [low, high] = [schema['minimum'], schema['maximum']];
+    const [low, high] = [schema.minimum, schema.maximum];
     if (low === 0 && high === 1) return '';
     if (low !== undefined && high !== undefined) return `a whole number from ${low} to ${high}`;
     return low === undefined ? 'a whole number' : `a whole number of at least ${low}`;

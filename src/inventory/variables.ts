@@ -26,20 +26,32 @@ function yamlText(about: About) {
 
 function number(about: About) {
   const { minimum, maximum, ...rest } = about;
-  const bounds = { ...(minimum === undefined ? {} : { minimum }), ...(maximum === undefined ? {} : { maximum }) };
+  const bounds = {
+    ...(minimum === undefined ? {} : { minimum }),
+    ...(maximum === undefined ? {} : { maximum }),
+  };
   return Type.Union([Type.Integer(bounds), Type.String({ pattern: '^[0-9]+$' })], rest);
 }
 
 /** A boolean, or the words that Ansible takes for one. */
 function flag(about: About) {
   return Type.Union(
-    [Type.Boolean(), Type.String({ pattern: '^(?:[Yy]es|[Nn]o|[Tt]rue|[Ff]alse|[Oo]n|[Oo]ff|YES|NO|TRUE|FALSE|ON|OFF|y|n|0|1)$' }), Type.Integer({ minimum: 0, maximum: 1 })],
+    [
+      Type.Boolean(),
+      Type.String({
+        pattern: '^(?:[Yy]es|[Nn]o|[Tt]rue|[Ff]alse|[Oo]n|[Oo]ff|YES|NO|TRUE|FALSE|ON|OFF|y|n|0|1)$',
+      }),
+      Type.Integer({ minimum: 0, maximum: 1 }),
+    ],
     about,
   );
 }
 
 function list(about: About) {
-  return Type.Union([Type.Array(Type.Union([Type.String(), Type.Number(), Type.Boolean()])), Type.String()], about);
+  return Type.Union(
+    [Type.Array(Type.Union([Type.String(), Type.Number(), Type.Boolean()])), Type.String()],
+    about,
+  );
 }
 
 const scalar = Type.Union([Type.String(), Type.Number(), Type.Boolean(), Type.Null()]);
@@ -52,7 +64,8 @@ export const VARIABLES = Type.Object(
   {
     k3s_version: text({
       scope: 'node',
-      description: 'The k3s to run: a release, the newest of a minor, or a channel. Change it for a rolling upgrade.',
+      description:
+        'The k3s to run: a release, the newest of a minor, or a channel. Change it for a rolling upgrade.',
       example: 'v1.33.4+k3s1',
     }),
     token: text({
@@ -63,10 +76,17 @@ export const VARIABLES = Type.Object(
     }),
     api_endpoint: text({
       scope: 'node',
-      description: 'Name or address under which agents, other servers and kubectl reach the API; the first server by default.',
+      description:
+        'Name or address under which agents, other servers and kubectl reach the API; the first server by default.',
       example: 'k3s.example.org',
     }),
-    api_port: number({ scope: 'node', minimum: 1, maximum: 65535, default: 6443, description: 'The port of the API.' }),
+    api_port: number({
+      scope: 'node',
+      minimum: 1,
+      maximum: 65535,
+      default: 6443,
+      description: 'The port of the API.',
+    }),
     extra_server_args: text({
       scope: 'server',
       default: '',
@@ -91,7 +111,8 @@ export const VARIABLES = Type.Object(
     }),
     registries_config_yaml: yamlText({
       scope: 'node',
-      description: 'The content of /etc/rancher/k3s/registries.yaml: mirrors and passwords of image registries.',
+      description:
+        'The content of /etc/rancher/k3s/registries.yaml: mirrors and passwords of image registries.',
       example: 'mirrors:\n  docker.io:\n    endpoint: [https://mirror.example.org]\n',
     }),
     extra_install_envs: Type.Record(Type.String(), scalar, {
@@ -152,7 +173,8 @@ export const VARIABLES = Type.Object(
     systemd_dir: text({ scope: 'node', default: '/etc/systemd/system', description: 'Where unit files go.' }),
     airgap_dir: text({
       scope: 'node',
-      description: 'A folder of this machine with k3s, its images and the install script: nothing is downloaded then.',
+      description:
+        'A folder of this machine with k3s, its images and the install script: nothing is downloaded then.',
       example: './airgap',
     }),
     use_external_database: flag({
@@ -165,7 +187,11 @@ export const VARIABLES = Type.Object(
       default: false,
       description: 'Whether ports are opened in firewalld or ufw where one is active.',
     }),
-    server_group: text({ scope: 'node', default: 'server', description: 'The name of the group of servers.' }),
+    server_group: text({
+      scope: 'node',
+      default: 'server',
+      description: 'The name of the group of servers.',
+    }),
     agent_group: text({ scope: 'node', default: 'agent', description: 'The name of the group of agents.' }),
 
     artifact_url: text({
@@ -235,22 +261,44 @@ export const VARIABLES = Type.Object(
       description: 'The name or address to connect to; the inventory name by default.',
       example: '192.168.1.10',
     }),
-    ansible_port: number({ scope: 'connection', minimum: 1, maximum: 65535, default: 22, description: 'The port of sshd.' }),
+    ansible_port: number({
+      scope: 'connection',
+      minimum: 1,
+      maximum: 65535,
+      default: 22,
+      description: 'The port of sshd.',
+    }),
     ansible_user: text({ scope: 'connection', description: 'Who logs in.', example: 'debian' }),
     ansible_connection: text({
       scope: 'connection',
       default: 'ssh',
-      description: 'How to reach the host: `ssh`, `local` for this machine, `openssh` for the system’s ssh program.',
+      description:
+        'How to reach the host: `ssh`, `local` for this machine, `openssh` for the system’s ssh program.',
     }),
     ansible_ssh_private_key_file: text({
       scope: 'connection',
       description: 'The key to log in with.',
       example: '~/.ssh/id_ed25519',
     }),
-    ansible_private_key_file: text({ scope: 'connection', description: 'Another name for ansible_ssh_private_key_file.' }),
-    ansible_password: text({ scope: 'connection', secret: true, description: 'The password to log in with.' }),
-    ansible_ssh_pass: text({ scope: 'connection', secret: true, description: 'Another name for ansible_password.' }),
-    ansible_ssh_password: text({ scope: 'connection', secret: true, description: 'Another name for ansible_password.' }),
+    ansible_private_key_file: text({
+      scope: 'connection',
+      description: 'Another name for ansible_ssh_private_key_file.',
+    }),
+    ansible_password: text({
+      scope: 'connection',
+      secret: true,
+      description: 'The password to log in with.',
+    }),
+    ansible_ssh_pass: text({
+      scope: 'connection',
+      secret: true,
+      description: 'Another name for ansible_password.',
+    }),
+    ansible_ssh_password: text({
+      scope: 'connection',
+      secret: true,
+      description: 'Another name for ansible_password.',
+    }),
     ansible_become: flag({
       scope: 'connection',
       description: 'Whether to become another user (root) after logging in.',
@@ -262,9 +310,20 @@ export const VARIABLES = Type.Object(
       description: 'How to become another user.',
     }),
     ansible_become_user: text({ scope: 'connection', default: 'root', description: 'Whom to become.' }),
-    ansible_become_password: text({ scope: 'connection', secret: true, description: 'The password for becoming.' }),
-    ansible_become_pass: text({ scope: 'connection', secret: true, description: 'Another name for ansible_become_password.' }),
-    ansible_ssh_args: text({ scope: 'connection', description: 'Options of ssh, instead of the usual ones.' }),
+    ansible_become_password: text({
+      scope: 'connection',
+      secret: true,
+      description: 'The password for becoming.',
+    }),
+    ansible_become_pass: text({
+      scope: 'connection',
+      secret: true,
+      description: 'Another name for ansible_become_password.',
+    }),
+    ansible_ssh_args: text({
+      scope: 'connection',
+      description: 'Options of ssh, instead of the usual ones.',
+    }),
     ansible_ssh_common_args: text({
       scope: 'connection',
       description: 'Options of ssh: -J, -o ProxyCommand, -i, -p and others.',
@@ -282,10 +341,19 @@ export const VARIABLES = Type.Object(
     host_key_checking: Type.Union([flagOrWord()], {
       scope: 'connection',
       default: 'yes',
-      description: '`yes`: only known host keys; `accept-new`: unknown ones are added, changed ones refused; `no`: any.',
+      description:
+        '`yes`: only known host keys; `accept-new`: unknown ones are added, changed ones refused; `no`: any.',
     }),
-    ansible_ssh_timeout: number({ scope: 'connection', minimum: 1, description: 'Seconds that connecting may take.' }),
-    ansible_timeout: number({ scope: 'connection', minimum: 1, description: 'Another name for ansible_ssh_timeout.' }),
+    ansible_ssh_timeout: number({
+      scope: 'connection',
+      minimum: 1,
+      description: 'Seconds that connecting may take.',
+    }),
+    ansible_timeout: number({
+      scope: 'connection',
+      minimum: 1,
+      description: 'Another name for ansible_ssh_timeout.',
+    }),
     ssh_transport: text({
       scope: 'connection',
       choices: ['ssh2', 'openssh'],
@@ -302,7 +370,10 @@ export const VARIABLES = Type.Object(
 );
 
 function flagOrWord() {
-  return Type.Union([Type.Boolean(), Type.String({ pattern: '^(?:[Yy]es|[Nn]o|[Tt]rue|[Ff]alse|accept-new|ask|off|on)$' })]);
+  return Type.Union([
+    Type.Boolean(),
+    Type.String({ pattern: '^(?:[Yy]es|[Nn]o|[Tt]rue|[Ff]alse|accept-new|ask|off|on)$' }),
+  ]);
 }
 
 export type VariableName = keyof Static<typeof VARIABLES>;
@@ -324,11 +395,11 @@ export function variableInfo(name: string): VariableInfo | undefined {
   return {
     name,
     description: String(schema.description ?? ''),
-    scope: schema['scope'] as VariableScope,
-    secret: schema['secret'] === true,
+    scope: schema.scope as VariableScope,
+    secret: schema.secret === true,
     schema,
     ...(schema.default === undefined ? {} : { default: schema.default as unknown }),
-    ...(schema['example'] === undefined ? {} : { example: schema['example'] as unknown }),
+    ...(schema.example === undefined ? {} : { example: schema.example as unknown }),
   };
 }
 

@@ -1,11 +1,11 @@
-import { isMap } from 'yaml';
 import { join } from 'node:path';
+import { isMap } from 'yaml';
 import { offsetOf } from '../core/template-yaml-read.ts';
 import type { Findings } from './findings.ts';
 import type { InventoryReader } from './inventory-reader.ts';
+import { SourceText } from './source-text.ts';
 import type { WrittenValue } from './written-value.ts';
 import { readYamlFile } from './yaml-file.ts';
-import { SourceText } from './source-text.ts';
 
 const EXTENSIONS = ['.yml', '.yaml', '.json'];
 
@@ -39,7 +39,9 @@ export async function readVarsFolder(
   for (const name of names) {
     // Names may have slashes (chroot paths), and must not lead out of the folder.
     if (name.includes('/') || name === '.' || name === '..') continue;
-    const found = ['', ...EXTENSIONS].map((extension) => name + extension).find((entry) => entries.has(entry));
+    const found = ['', ...EXTENSIONS]
+      .map((extension) => name + extension)
+      .find((entry) => entries.has(entry));
     if (found === undefined) continue;
     const layer = new Map<string, WrittenValue>();
     for (const file of await varsFiles(reader, join(folder, found), true)) {
@@ -50,7 +52,12 @@ export async function readVarsFolder(
   return layers;
 }
 
-async function varsFiles(reader: InventoryReader, path: string, top: boolean, depth = 0): Promise<readonly string[]> {
+async function varsFiles(
+  reader: InventoryReader,
+  path: string,
+  top: boolean,
+  depth = 0,
+): Promise<readonly string[]> {
   if ((await reader.files.kind(path)) !== 'folder') return [path];
   if (depth > 20) return [];
   const files: string[] = [];
@@ -59,7 +66,8 @@ async function varsFiles(reader: InventoryReader, path: string, top: boolean, de
     const full = join(path, entry);
     const extension = /\.[^.]*$/.exec(entry)?.[0] ?? '';
     const kind = await reader.files.kind(full);
-    if (kind === 'folder' && (extension === '' || top === false)) files.push(...(await varsFiles(reader, full, false, depth + 1)));
+    if (kind === 'folder' && (extension === '' || top === false))
+      files.push(...(await varsFiles(reader, full, false, depth + 1)));
     else if (kind === 'file' && (extension === '' || EXTENSIONS.includes(extension))) files.push(full);
   }
   return files;
@@ -95,7 +103,9 @@ export async function readVarsFile(
     return plain === undefined ? vars : parsedVars(plain, path, reader, findings);
   }
   for (const { key, keyNode, valueNode } of pairs) {
-    const value = read.encrypted ? reader.secretly(file.values.value(valueNode)) : file.values.value(valueNode);
+    const value = read.encrypted
+      ? reader.secretly(file.values.value(valueNode))
+      : file.values.value(valueNode);
     vars.set(String(key), { value, source, offset: offsetOf(keyNode) });
   }
   file.finish();

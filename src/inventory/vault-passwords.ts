@@ -1,5 +1,5 @@
-import { Secret } from '../core/secret.ts';
 import { FleetError } from '../core/errors.ts';
+import { Secret } from '../core/secret.ts';
 import type { Findings } from './findings.ts';
 import type { InventoryFiles } from './inventory-files.ts';
 import type { VaultPassword } from './vault.ts';
@@ -24,10 +24,12 @@ export interface VaultPasswordSources {
  */
 export async function vaultPasswords(sources: VaultPasswordSources): Promise<readonly VaultPassword[]> {
   const wanted: { id: string; source: string }[] = [];
-  const list = (sources.env['ANSIBLE_VAULT_IDENTITY_LIST'] ?? '').split(',').filter((entry) => entry.trim() !== '');
+  const list = (sources.env.ANSIBLE_VAULT_IDENTITY_LIST ?? '')
+    .split(',')
+    .filter((entry) => entry.trim() !== '');
   for (const entry of [...list, ...sources.ids]) wanted.push(splitId(entry.trim()));
   for (const source of sources.files) wanted.push({ id: 'default', source });
-  const fromEnvironment = sources.env['ANSIBLE_VAULT_PASSWORD_FILE'];
+  const fromEnvironment = sources.env.ANSIBLE_VAULT_PASSWORD_FILE;
   if (sources.files.length === 0 && fromEnvironment !== undefined && fromEnvironment !== '') {
     wanted.push({ id: 'default', source: fromEnvironment });
   }
@@ -57,7 +59,10 @@ async function readPassword(
   try {
     if (source === 'prompt' || source === 'prompt_ask_vault_pass') {
       if (ask === undefined) {
-        return refuse(`the password of vault id "${id}" must be asked for, and there is no terminal`, 'Give --vault-password-file FILE.');
+        return refuse(
+          `the password of vault id "${id}" must be asked for, and there is no terminal`,
+          'Give --vault-password-file FILE.',
+        );
       }
       return new Secret(await ask(id));
     }
@@ -69,7 +74,8 @@ async function readPassword(
       ? await inputs.run(source, client ? ['--vault-id', id] : [], 'the vault password program')
       : await inputs.read(source);
     const password = text.replace(/^\s+|\s+$/g, '');
-    if (password === '') return refuse(`the vault password file ${source} is empty`, 'Write the password into it.');
+    if (password === '')
+      return refuse(`the vault password file ${source} is empty`, 'Write the password into it.');
     return new Secret(password);
   } catch (error) {
     if (!(error instanceof FleetError)) throw error;

@@ -1,5 +1,12 @@
-import { createCipheriv, createDecipheriv, createHmac, pbkdf2Sync, randomBytes, timingSafeEqual } from 'node:crypto';
-import { FleetError, type Place } from '../core/errors.ts';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  pbkdf2Sync,
+  randomBytes,
+  timingSafeEqual,
+} from 'node:crypto';
+import type { FleetError, Place } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
 import { usageError } from './findings.ts';
 
@@ -44,9 +51,17 @@ export class Vault {
       throw damaged('the header of the vault is not "$ANSIBLE_VAULT;1.1;AES256" or 1.2', place);
     }
     const id = header[3];
-    const parts = Buffer.from(text.slice(header[0].length).replace(/\s+/g, ''), 'hex').toString('latin1').split('\n');
+    const parts = Buffer.from(text.slice(header[0].length).replace(/\s+/g, ''), 'hex')
+      .toString('latin1')
+      .split('\n');
     const [salt, mac, body] = parts.map((part) => Buffer.from(part, 'hex'));
-    if (salt === undefined || mac === undefined || body === undefined || parts.length !== 3 || mac.length !== 32) {
+    if (
+      salt === undefined ||
+      mac === undefined ||
+      body === undefined ||
+      parts.length !== 3 ||
+      mac.length !== 32
+    ) {
       throw damaged('the vault is damaged: it does not hold a salt, a checksum and a text', place);
     }
     if (this.passwords.length === 0) {
@@ -102,7 +117,10 @@ export function encryptVault(text: string, password: Secret, id?: string): strin
   const plain = Buffer.from(text);
   const padding = 16 - (plain.length % 16);
   const cipher = createCipheriv('aes-256-ctr', keys.cipher, keys.iv);
-  const body = Buffer.concat([cipher.update(Buffer.concat([plain, Buffer.alloc(padding, padding)])), cipher.final()]);
+  const body = Buffer.concat([
+    cipher.update(Buffer.concat([plain, Buffer.alloc(padding, padding)])),
+    cipher.final(),
+  ]);
   const mac = createHmac('sha256', keys.hmac).update(body).digest();
   const inner = [salt, mac, body].map((part) => part.toString('hex')).join('\n');
   const hex = Buffer.from(inner).toString('hex');

@@ -1,4 +1,4 @@
-import { isMap, type Node, Scalar, isScalar } from 'yaml';
+import { isMap, isScalar, type Node, Scalar } from 'yaml';
 import { offsetOf, readYaml, YamlValues } from '../core/template-yaml-read.ts';
 import type { Findings } from './findings.ts';
 import type { SourceText } from './source-text.ts';
@@ -24,7 +24,9 @@ export function readYamlFile(source: SourceText, vault: Vault, findings: Finding
     findings.error({
       code: several ? 'YAML_SEVERAL_DOCUMENTS' : 'YAML_SYNTAX',
       message: several ? 'the file holds more than one YAML document' : `not YAML: ${finding.message}`,
-      fix: several ? 'Remove the second "---", or split the file.' : yamlFix(finding.message, source, finding.offset),
+      fix: several
+        ? 'Remove the second "---", or split the file.'
+        : yamlFix(finding.message, source, finding.offset),
       where: source.place(finding.offset),
     });
   }
@@ -42,7 +44,9 @@ export function readYamlFile(source: SourceText, vault: Vault, findings: Finding
           where: source.place(finding.offset),
         };
         if (finding.kind === 'duplicate') findings.warn({ ...fault, fix: 'Remove one of the two.' });
-        else findings.error(fault);
+        else if (finding.kind === 'key')
+          findings.error({ ...fault, fix: 'Put quotes around a value that starts with "{{" or "{".' });
+        else findings.error({ ...fault, fix: 'Correct the value, or put quotes around it.' });
       }
     },
   };
@@ -55,7 +59,9 @@ function yamlFix(message: string, source: SourceText, offset: number): string {
   }
   if (/:\s*\{\{/.test(line)) return 'Put quotes around a value that starts with "{{".';
   if (/\t/.test(line)) return 'Indent with spaces: YAML does not allow tabs.';
-  return /indent/i.test(message) ? 'Check the indentation of this line and the one above.' : 'Correct the line.';
+  return /indent/i.test(message)
+    ? 'Check the indentation of this line and the one above.'
+    : 'Correct the line.';
 }
 
 function tagged(tag: string, node: Scalar, source: SourceText, vault: Vault): unknown {
@@ -77,7 +83,8 @@ function warnOfEmptyBlocks(root: Node | null, source: SourceText, findings: Find
     node.items.forEach((pair, index) => {
       const { value } = pair;
       if (isMap(value)) stack.push(value);
-      if (!isScalar(value) || (value.type !== Scalar.BLOCK_LITERAL && value.type !== Scalar.BLOCK_FOLDED)) return;
+      if (!isScalar(value) || (value.type !== Scalar.BLOCK_LITERAL && value.type !== Scalar.BLOCK_FOLDED))
+        return;
       const next = node.items[index + 1];
       if (typeof value.value !== 'string' || value.value.trim() !== '' || next === undefined) return;
       const key = isScalar(pair.key) ? String(pair.key.value) : '';

@@ -1,12 +1,12 @@
 import { isMap, isScalar, isSeq, type Node, type YAMLMap } from 'yaml';
 import { offsetOf } from '../core/template-yaml-read.ts';
 import type { Findings } from './findings.ts';
+import { priorityOf } from './group-priority.ts';
 import { expandHostPattern, HostRangeError } from './host-pattern.ts';
 import type { DraftGroup, InventoryDraft } from './inventory-draft.ts';
-import { priorityOf } from './group-priority.ts';
 import type { SourceText } from './source-text.ts';
-import { readYamlFile, type YamlFile } from './yaml-file.ts';
 import type { Vault } from './vault.ts';
+import { readYamlFile, type YamlFile } from './yaml-file.ts';
 
 const SECTIONS = ['vars', 'children', 'hosts'];
 /** Groups below groups deeper than this are no inventory. */
@@ -35,7 +35,11 @@ class YamlInventoryReader {
 
   read(): void {
     const root = this.file.values.resolve(this.file.root);
-    if (root === null || root === undefined || (isScalar(root) && (root.value === '' || root.value === null))) {
+    if (
+      root === null ||
+      root === undefined ||
+      (isScalar(root) && (root.value === '' || root.value === null))
+    ) {
       this.findings.warn({
         code: 'INVENTORY_EMPTY',
         message: 'the inventory file is empty',
@@ -45,7 +49,12 @@ class YamlInventoryReader {
       return;
     }
     if (!isMap(root)) {
-      this.#error(root, 'INVENTORY_SHAPE', 'a YAML inventory must be a dict of groups', 'Start with "all:" or "k3s_cluster:".');
+      this.#error(
+        root,
+        'INVENTORY_SHAPE',
+        'a YAML inventory must be a dict of groups',
+        'Start with "all:" or "k3s_cluster:".',
+      );
       return;
     }
     const pairs = this.file.values.pairs(root);
@@ -74,17 +83,25 @@ class YamlInventoryReader {
   #group(key: unknown, keyNode: Node | null, valueNode: Node | null, depth: number): DraftGroup | undefined {
     const name = typeof key === 'string' ? key : String(key);
     if (typeof key !== 'string') {
-      this.#error(keyNode, 'INVENTORY_NAME', `the group name ${name} is not text`, `Put quotes around it: "${name}".`);
+      this.#error(
+        keyNode,
+        'INVENTORY_NAME',
+        `the group name ${name} is not text`,
+        `Put quotes around it: "${name}".`,
+      );
       return undefined;
     }
     const body = this.file.values.resolve(valueNode);
-    const empty = body === null || body === undefined || (isScalar(body) && this.file.values.value(body) === null);
+    const empty =
+      body === null || body === undefined || (isScalar(body) && this.file.values.value(body) === null);
     if (!empty && !isMap(body)) {
       this.#warn(
         keyNode,
         'INVENTORY_GROUP_SKIPPED',
         `"${name}" is not a group: it holds ${kindOf(body)}, so Ansible skips it`,
-        depth === 0 ? 'Variables belong below "vars:" of a group, for all hosts below "all: vars:".' : 'Remove it.',
+        depth === 0
+          ? 'Variables belong below "vars:" of a group, for all hosts below "all: vars:".'
+          : 'Remove it.',
       );
       return undefined;
     }
@@ -131,7 +148,9 @@ class YamlInventoryReader {
           keyNode,
           'INVENTORY_SHAPE',
           `"${section}" of group "${group.name}" must be a dict, not ${kindOf(value)}`,
-          section === 'vars' ? 'Write "name: value" lines below it.' : 'Write each name with a colon after it, without "- ".',
+          section === 'vars'
+            ? 'Write "name: value" lines below it.'
+            : 'Write each name with a colon after it, without "- ".',
         );
       }
     }
@@ -166,7 +185,12 @@ class YamlInventoryReader {
       if (key === 'ansible_group_priority') {
         const priority = priorityOf(value);
         if (priority === undefined) {
-          this.#error(keyNode, 'INVENTORY_PRIORITY', 'ansible_group_priority must be a whole number', 'Write a number such as 10.');
+          this.#error(
+            keyNode,
+            'INVENTORY_PRIORITY',
+            'ansible_group_priority must be a whole number',
+            'Write a number such as 10.',
+          );
         } else group.priority = priority;
       } else group.vars.set(String(key), written);
     }
@@ -216,7 +240,8 @@ class YamlInventoryReader {
       return;
     }
     const body = this.file.values.resolve(valueNode);
-    const empty = body === null || body === undefined || (isScalar(body) && this.file.values.value(body) === null);
+    const empty =
+      body === null || body === undefined || (isScalar(body) && this.file.values.value(body) === null);
     if (!empty && !isMap(body)) {
       this.#error(
         keyNode,
@@ -240,7 +265,12 @@ class YamlInventoryReader {
       }
     } catch (error) {
       if (!(error instanceof HostRangeError)) throw error;
-      this.#error(keyNode, 'INVENTORY_RANGE', `"${key}": ${error.message}`, 'Write a range as node[1:3], node[01:10:2] or db[a:c].');
+      this.#error(
+        keyNode,
+        'INVENTORY_RANGE',
+        `"${key}": ${error.message}`,
+        'Write a range as node[1:3], node[01:10:2] or db[a:c].',
+      );
     }
   }
 

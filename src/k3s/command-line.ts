@@ -1,3 +1,5 @@
+import { secretKeys } from './config-text.ts';
+
 /**
  * Words of a command line as sh and systemd split them: blanks part, quotes and backslashes hold together.
  * `extra_server_args` is written in this form, and `ExecStart=` of the unit, continued over lines.
@@ -33,8 +35,8 @@ function quotedFrom(text: string, start: number): { content: string; end: number
   for (let index = start + 1; index < text.length; index += 1) {
     const character = text.charAt(index);
     if (character === mark) return { content, end: index };
-    if (character === '\\' && mark === '"' && /["\\$`]/.test(text.charAt(index + 1))) index += 1;
-    content += text.charAt(index);
+    if (character === '\\' && mark === '"' && /["\\$`\n]/.test(text.charAt(index + 1))) index += 1;
+    if (character !== '\\' || text.charAt(index) !== '\n') content += text.charAt(index);
   }
   return undefined;
 }
@@ -62,4 +64,18 @@ export function flagValue(args: readonly string[], name: string): string | undef
 /** Whether a switch is on: `--name`, `--name=true`. */
 export function hasFlag(args: readonly string[], name: string): boolean {
   return args.some((arg) => arg === name || arg === `${name}=true`);
+}
+
+/** Arguments as a person may see them: the values of secret flags replaced. */
+export function argsWithoutSecrets(args: readonly string[]): readonly string[] {
+  return args.map((arg, index) => {
+    const [flag = '', ...value] = arg.split('=');
+    if (value.length > 0 && isSecretFlag(flag)) return `${flag}=[secret]`;
+    return isSecretFlag(args[index - 1] ?? '') ? '[secret]' : arg;
+  });
+}
+
+/** `-t` is short for `--token`. */
+function isSecretFlag(flag: string): boolean {
+  return flag === '-t' || (flag.startsWith('--') && secretKeys.has(flag.slice(2)));
 }

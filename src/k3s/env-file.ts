@@ -17,22 +17,54 @@ function renderValue(value: string): string {
   return `"${value.replaceAll(/["\\$`]/g, '\\$&')}"`;
 }
 
-/** The variables in such a file, whoever wrote it. Later lines win, as in systemd and sh. */
+/**
+ * The variables in such a file, whoever wrote it. Later lines win, as in systemd and sh. The install script quotes as
+ * `sh -c export` does, so one value may consist of several quoted parts, and a quoted one of several lines.
+ */
 export function parseEnvFile(text: string): Map<string, string> {
   const variables = new Map<string, string>();
-  for (const line of text.split('\n')) {
-    const match = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$/.exec(line);
-    if (match?.[1] !== undefined) variables.set(match[1], parseValue(match[2]?.trim() ?? ''));
+  const assignment = /[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)=[ \t]*/y;
+  for (let index = 0; index < text.length; ) {
+    assignment.lastIndex = index;
+    const match = assignment.exec(text);
+    if (match?.[1] === undefined) {
+      const end = text.indexOf('\n', index);
+      index = end < 0 ? text.length : end + 1;
+      continue;
+    }
+    const { value, end } = valueFrom(text, assignment.lastIndex);
+    variables.set(match[1], value);
+    index = end + 1;
   }
   return variables;
 }
 
-function parseValue(text: string): string {
-  if (text.length > 1 && text.startsWith("'") && text.endsWith("'")) return text.slice(1, -1);
-  if (text.length > 1 && text.startsWith('"') && text.endsWith('"')) {
-    return text.slice(1, -1).replaceAll(/\\(["\\$`])/g, '$1');
+/** The value that begins there, and the end of its line. Blanks that no quote holds end with the line. */
+function valueFrom(text: string, start: number): { readonly value: string; readonly end: number } {
+  let value = '';
+  let kept = 0;
+  let quote = '';
+  let index = start;
+  for (; index < text.length; index += 1) {
+    const character = text.charAt(index);
+    const next = text.charAt(index + 1);
+    if (quote === '' && character === '\n') break;
+    if (character === quote) quote = '';
+    else if (quote === '' && (character === "'" || character === '"')) quote = character;
+    else if (
+      character === '\\' &&
+      next !== '' &&
+      (quote === '' || (quote === '"' && /["\\$`\n]/.test(next)))
+    ) {
+      index += 1;
+      value += next === '\n' ? '' : next;
+    } else {
+      value += character;
+      if (quote === '' && /\s/.test(character)) continue;
+    }
+    kept = value.length;
   }
-  return text.replaceAll(/\\(.)/g, '$1');
+  return { value: value.slice(0, kept), end: index };
 }
 
 /** Splits `NAME=value` as extra_service_envs has it. */

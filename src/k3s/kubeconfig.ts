@@ -12,15 +12,23 @@ export interface KubeconfigEntry {
  * and with the address by which the API is reached from outside. `undefined` for a text that is no such file.
  */
 export function entryFromK3s(text: string, name: string, server: string): KubeconfigEntry | undefined {
-  const config = parse(text) as {
-    clusters?: { cluster?: Record<string, unknown> }[];
-    users?: { user?: Record<string, unknown> }[];
-  } | null;
+  const config = parsed(text);
   const cluster = config?.clusters?.[0]?.cluster;
   const user = config?.users?.[0]?.user;
   return cluster === undefined || user === undefined
     ? undefined
     : { name, cluster: { ...cluster, server }, user };
+}
+
+function parsed(text: string): {
+  clusters?: { cluster?: Record<string, unknown> }[];
+  users?: { user?: Record<string, unknown> }[];
+} | null {
+  try {
+    return parse(text);
+  } catch {
+    return null;
+  }
 }
 
 /**

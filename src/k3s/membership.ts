@@ -64,6 +64,13 @@ export function membershipOf(
     };
   }
   const first = [...servers].find(([, seen]) => seen?.datastore === 'sqlite')?.[0] ?? [...servers.keys()][0];
+  if (own?.datastore === 'sqlite' && first !== self) {
+    return {
+      kind: 'refused',
+      because: `${first} and ${self} each have a SQLite cluster of their own`,
+      fix: `Wipe ${self} first if its data may go: fleet reset --limit ${self}`,
+    };
+  }
   if (first === self) {
     return {
       kind: 'init',

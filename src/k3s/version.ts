@@ -40,7 +40,12 @@ export function mustParseVersion(text: string): K3sVersion {
 
 /** Negative when `a` is older, zero when they are the same release, positive when `a` is newer. */
 export function compareVersions(a: K3sVersion, b: K3sVersion): number {
-  return semver.compare(a.text, b.text) || a.build - b.build;
+  return semver.compare(counted(a.text), counted(b.text)) || a.build - b.build;
+}
+
+/** semver compares `rc10` and `rc2` letter by letter; `rc.10` and `rc.2` by number. */
+function counted(text: string): string {
+  return text.replace(/-([A-Za-z]+)(\d+)/, '-$1.$2');
 }
 
 /** Whether a text names a channel rather than a release: `stable`, `latest`, `testing`, `v1.33` (each also with `-testing`). */

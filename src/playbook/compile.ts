@@ -37,7 +37,7 @@ import {
 import { fromTask, taskNames } from './start-at.ts';
 import { type StepLibrary, withPlaybookSteps } from './step-library.ts';
 import { isSelected } from './tags.ts';
-import { compileEntries, implicitFlush } from './tasks.ts';
+import { compileEntries, gatheringTask, implicitFlush } from './tasks.ts';
 import { hasTemplate } from './template-text.ts';
 
 /** A question that `vars_prompt` asks. */
@@ -288,7 +288,9 @@ class Compiler {
     const sections = this.#sections(context, words);
     const handlers = handlersOf(context);
     checkNotified(context, handlers);
-    const factTags = ['always', ...said.tags];
+    const gathers =
+      this.#gathers(at, words) && isSelected(['always', ...said.tags], this.#compilation.selection);
+    const gathering = gathers ? gatheringTask(context) : undefined;
     const strategy = textOf(words, 'strategy');
     if (
       strategy !== undefined &&
@@ -309,13 +311,12 @@ class Compiler {
       pattern: pattern ?? '',
       tags: said.tags,
       hosts,
-      tasks: sections,
+      tasks: gathering === undefined ? sections : [gathering, ...sections],
       handlers,
       vars: { ...vars, ...context.play.roleVars },
       serial: this.#serial(at, words),
       anyErrorsFatal: said.settings.anyErrorsFatal === true,
       ...(maxFailPercentage === undefined ? {} : { maxFailPercentage }),
-      gatherFacts: this.#gathers(at, words) && isSelected(factTags, this.#compilation.selection),
       ...(Object.keys(context.play.roleDefaults).length === 0 ? {} : { defaults: context.play.roleDefaults }),
       strategy: strategy !== undefined && /free|host_pinned/.test(strategy) ? 'free' : 'linear',
     };

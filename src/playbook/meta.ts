@@ -22,7 +22,7 @@ export const metaStep = defineStep({
   args: Type.Object(
     {
       action: Type.Union(
-        [...metaActions, 'gather_facts' as const].map((action) => Type.Literal(action)),
+        metaActions.map((action) => Type.Literal(action)),
         { description: 'What to do.' },
       ),
     },

@@ -18,8 +18,6 @@ export const directives = [
   'include_role',
   'import_role',
   'meta',
-  'setup',
-  'gather_facts',
 ] as const;
 export type Directive = (typeof directives)[number];
 

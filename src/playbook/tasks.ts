@@ -10,6 +10,7 @@ import { entryOf, type Located } from './located.ts';
 import { metaActions, metaStep } from './meta.ts';
 import { meant } from './nearest.ts';
 import { inherit, readWords, tagsOf, textOf, type Words } from './settings.ts';
+import { findStep } from './step-library.ts';
 import { type FoundStep, stepOf } from './step-of.ts';
 import { checkTemplates } from './syntax.ts';
 import { loopOf } from './task-loop.ts';
@@ -116,10 +117,6 @@ function compileTask(context: Context, node: Located): readonly Entry[] {
   const inherited = inherit(context, words);
   const loop = loopOf(context, node, words, found);
   if (found === undefined) return [];
-  if (found.directive === 'setup' || found.directive === 'gather_facts') {
-    const gather = { ...found, args: { action: 'gather_facts' } };
-    return finishTask(context, words, inherited, gather, metaStep, undefined, 'gather_facts');
-  }
   if (found.directive === 'meta') return compileMeta(context, node, words, inherited, found);
   if (found.directive !== undefined) {
     return compileDirective(context, words, inherited, found, loop, tagsOf(context, words));
@@ -198,6 +195,23 @@ export function implicitFlush(context: Context): Task {
     'flush_handlers',
   ) as readonly Task[];
   const { where: _, ...rest } = task as Task;
+  return rest;
+}
+
+/** `gather_facts: true`: the step `setup`, before everything else, whatever tags are chosen (but not against `--skip-tags`). */
+export function gatheringTask(context: Context): Task | undefined {
+  const step = findStep(context.compilation.steps, 'setup');
+  if (step === undefined) return undefined;
+  const [task] = finishTask(
+    { ...context, handlers: false },
+    new Map(),
+    { ...context.inherited, tags: ['always', ...context.inherited.tags], when: [] },
+    { name: 'Gather facts', args: {}, where: { file: context.file }, placeOf: () => undefined, local: false },
+    step,
+    undefined,
+  ) as readonly Task[];
+  if (task === undefined) return undefined;
+  const { where: _, ...rest } = task;
   return rest;
 }
 

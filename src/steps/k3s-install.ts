@@ -9,6 +9,7 @@ import { type InUse, inUse, withNewer } from '../facts/k3s-in-use.ts';
 import { installScript } from '../facts/k3s-install-script.ts';
 import { type Installation, installation } from '../facts/k3s-installation.ts';
 import { type ServerData, serverData } from '../facts/k3s-server-data.ts';
+import { argsWithoutSecrets } from '../k3s/command-line.ts';
 import { renderEnvFile, splitAssignment } from '../k3s/env-file.ts';
 import { passwordOf } from '../k3s/membership.ts';
 import { unitName } from '../k3s/paths.ts';
@@ -64,11 +65,33 @@ export const k3sInstallStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
     }
     const env = wantedEnv(node, host, seen);
     if ('refused' in env) return refuse(env.refused, env.fix);
-    return planInstallation(node, seen, env.variables);
+    const script = scriptSource(node, seen);
+    if (script === undefined) {
+      return refuse(
+        `airgap_dir ${node.settings.airgapDir} holds no k3s-install.sh`,
+        'Save the install script (https://get.k3s.io) there as k3s-install.sh, or set k3s_install_script to where it is.',
+      );
+    }
+    return planInstallation(node, seen, env.variables, script);
   },
 });
 
-function planInstallation(node: K3sNodeView, seen: Seen, env: ReadonlyMap<string, string>): Plan<Seen> {
+/** A file named by the inventory, the one in the airgap folder, else the official address; with airgap_dir nothing is fetched. */
+function scriptSource({ settings }: K3sNodeView, seen: Seen): string | undefined {
+  const inFolder = seen.airgap.find(({ name }) => name === 'k3s-install.sh' || name === 'install.sh');
+  return (
+    settings.k3sInstallScript ??
+    inFolder?.path ??
+    (settings.airgapDir === undefined ? settings.k3sInstallUrl : undefined)
+  );
+}
+
+function planInstallation(
+  node: K3sNodeView,
+  seen: Seen,
+  env: ReadonlyMap<string, string>,
+  script: string,
+): Plan<Seen> {
   const { there } = seen;
   const args = [node.role, ...node.extraArgs];
   const reasons = [
@@ -99,15 +122,15 @@ function planInstallation(node: K3sNodeView, seen: Seen, env: ReadonlyMap<string
   };
   return change(
     because,
-    reasons.length > 0 ? [...installActions(node, seen, env, args), writeEnv] : [writeEnv],
+    reasons.length > 0 ? [...installActions(node, env, args, script), writeEnv] : [writeEnv],
     {
       diff: [
         ...(there.args === undefined || !sameList(there.args, args)
           ? [
               {
                 subject: `arguments of ${unitName(node.role)}`,
-                before: there.args?.join(' '),
-                after: args.join(' '),
+                before: there.args === undefined ? undefined : shownArgs(there.args),
+                after: shownArgs(args),
               },
             ]
           : []),
@@ -131,14 +154,11 @@ function planInstallation(node: K3sNodeView, seen: Seen, env: ReadonlyMap<string
 }
 
 function installActions(
-  node: K3sNodeView,
-  seen: Seen,
+  { settings }: K3sNodeView,
   env: ReadonlyMap<string, string>,
   args: readonly string[],
+  from: string,
 ): readonly [Action, ...Action[]] {
-  const { settings } = node;
-  const fromFolder = seen.airgap.find(({ name }) => name === 'k3s-install.sh' || name === 'install.sh');
-  const from = settings.k3sInstallScript ?? fromFolder?.path ?? settings.k3sInstallUrl;
   const variables: Record<string, string> = {
     INSTALL_K3S_SKIP_DOWNLOAD: 'true',
     INSTALL_K3S_SKIP_START: 'true',
@@ -164,7 +184,7 @@ function installActions(
     },
     {
       kind: 'run',
-      what: `run the k3s install script: ${args.join(' ')}`,
+      what: `run the k3s install script: ${shownArgs(args)}`,
       survives: true,
       deadlineMs: 900_000,
       script: sh`${exportAll(variables)}
@@ -200,7 +220,8 @@ function wantedEnv(node: K3sNodeView, host: HostView, seen: Seen): WantedEnv {
     const pair = splitAssignment(assignment);
     if (pair === undefined) {
       return {
-        refused: `extra_service_envs holds ${JSON.stringify(assignment)}, which is no NAME=value`,
+        // What follows the name may be a password.
+        refused: `extra_service_envs holds ${JSON.stringify(assignment.split('=')[0])}, which is no NAME=value`,
         fix: 'Write each entry as NAME=value.',
       };
     }
@@ -267,6 +288,10 @@ function withForeign(wanted: ReadonlyMap<string, string>, there: Installation): 
 function differing(wanted: ReadonlyMap<string, string>, there: Installation): string[] {
   const names = new Set([...wanted.keys(), ...(there.env?.keys() ?? [])]);
   return [...names].filter((name) => wanted.get(name) !== there.env?.get(name)?.reveal()).sort();
+}
+
+function shownArgs(args: readonly string[]): string {
+  return argsWithoutSecrets(args).join(' ');
 }
 
 function sameList(a: readonly string[], b: readonly string[]): boolean {

@@ -57,6 +57,7 @@ export function k3sNode(host: HostView): K3sNodeView {
       settings.useExternalDatabase ||
       'datastore-endpoint' in config ||
       flagValue(extraArgs, '--datastore-endpoint') !== undefined ||
+      'K3S_DATASTORE_ENDPOINT' in settings.extraInstallEnvs ||
       settings.extraServiceEnvs.some((assignment) => assignment.startsWith('K3S_DATASTORE_ENDPOINT=')),
   };
 }

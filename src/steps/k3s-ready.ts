@@ -34,6 +34,9 @@ export const k3sReadyStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
     if (ready === true) return unchanged(`${name} is Ready`);
     const [first, ...rest] = readinessWaits(node, host.name, seen.hostName.inUse, seen.nodes);
     if (first === undefined) return unchanged(`${name} has nothing to wait for`);
-    return change(ready, [first, ...rest], { after: { nodes: withReadyNode(node, name, seen.nodes) } });
+    return change(ready, [first, ...rest], {
+      changesNothing: true,
+      after: { nodes: withReadyNode(node, name, seen.nodes) },
+    });
   },
 });

@@ -5,6 +5,7 @@ import { sh } from '../core/shell.ts';
 import { ask } from '../engine/fact.ts';
 import { change, defineStep, type HostView, type Plan, unchanged } from '../engine/step.ts';
 import { sha256Of, touchesOfPath } from '../facts/file.ts';
+import { type InUse, inUse } from '../facts/k3s-in-use.ts';
 import { serverKubeconfig } from '../facts/k3s-kubeconfig.ts';
 import { type UserKubectl, userKubectl } from '../facts/k3s-user-kubectl.ts';
 import { k3sNode } from './k3s-node.ts';
@@ -12,6 +13,8 @@ import { k3sNode } from './k3s-node.ts';
 interface Seen {
   readonly user: UserKubectl | undefined;
   readonly kubeconfig: Secret | undefined;
+  /** k3s writes the kubeconfig when it starts: where a plan cannot foresee the start, it must not foresee the file either. */
+  readonly service: InUse;
 }
 
 const exportLine = 'export KUBECONFIG=~/.kube/config';
@@ -27,7 +30,12 @@ export const k3sUserKubectlStep = defineStep<ReturnType<typeof Type.Object>, See
   args: Type.Object({}, { additionalProperties: false }),
   examples: ['- k3s_user_kubectl:\n'],
   look(_args, host) {
-    return { user: ask(userKubectl(loginName(host))), kubeconfig: ask(serverKubeconfig) };
+    const { role, settings } = k3sNode(host);
+    return {
+      user: ask(userKubectl(loginName(host))),
+      kubeconfig: ask(serverKubeconfig),
+      service: ask(inUse(role, settings.systemdDir)),
+    };
   },
   plan(seen, _args, host): Plan<Seen> {
     const { role, settings } = k3sNode(host);

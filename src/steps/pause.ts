@@ -32,6 +32,7 @@ export const pauseStep = defineStep<typeof args, Record<never, never>>({
     if (seconds === 0) return unchanged('a pause of no length');
     return change(`waits ${seconds} s`, [{ kind: 'pause', durationMs: seconds * 1000 }], {
       imperative: true,
+      changesNothing: true,
       touches: [],
       result: () => ({ changed: false, delta: seconds }),
     });

@@ -92,6 +92,7 @@ export const uriStep = defineStep<typeof args, GuardSeen>({
       ],
       {
         imperative: true,
+        ...(reads ? { changesNothing: true as const } : {}),
         touches: reads ? [] : 'everything',
         result: ([answer]) => ({
           ...responseOf(answer?.stdout ?? ''),

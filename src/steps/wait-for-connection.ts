@@ -36,6 +36,7 @@ export const waitForConnectionStep = defineStep<typeof args, { me: Identity }>({
       [{ kind: 'pause', durationMs: args.delay * 1000 }, wait],
       {
         imperative: true,
+        changesNothing: true,
         touches: [],
         result: () => ({ changed: false }),
       },

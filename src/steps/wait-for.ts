@@ -70,6 +70,7 @@ export const waitForStep = defineStep<typeof args, Seen>({
       if (durationMs === 0) return unchanged('a pause of no length');
       return change(`waits ${durationMs / 1000} s`, [{ kind: 'pause', durationMs }], {
         imperative: true,
+        changesNothing: true,
         touches: [],
         result: () => ({ changed: false }),
       });
@@ -97,6 +98,7 @@ export const waitForStep = defineStep<typeof args, Seen>({
       [first ?? wait, ...rest],
       {
         imperative: true,
+        changesNothing: true,
         touches: [],
         result: () => ({
           changed: false,

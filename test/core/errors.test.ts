@@ -23,7 +23,15 @@ describe('an error', () => {
 
   it('as plain data holds what is known and nothing else', () => {
     expect(bare.toFault()).toEqual({ code: 'X', message: 'wrong', blame: 'run' });
-    const full = { code: 'X', message: 'm', fix: 'f', host: 'h', step: 's', where: place, blame: 'usage' } as const;
+    const full = {
+      code: 'X',
+      message: 'm',
+      fix: 'f',
+      host: 'h',
+      step: 's',
+      where: place,
+      blame: 'usage',
+    } as const;
     expect(new FleetError(full).toFault()).toEqual(full);
   });
 
@@ -53,7 +61,7 @@ describe('several errors', () => {
 });
 
 describe('whatever is thrown', () => {
-  it.each([[new TypeError('x is undefined')], ['x is undefined'], [{ toString: () => 'x is undefined' }]])(
+  it.each<unknown>([new TypeError('x is undefined'), 'x is undefined', { toString: () => 'x is undefined' }])(
     'and is no error of ours becomes a defect that asks for a report',
     (thrown) => {
       const [error] = asFleetErrors(thrown);

@@ -17,7 +17,7 @@ const awkward = [
   "''",
   "'\\''",
   '"double"',
-  '$HOME $(id) `id` ${x}',
+  '$HOME $(id) `id` $[1]',
   'a\nb\n\n',
   'tab\there\r\n',
   '\\n \\\\ \\',

@@ -9,7 +9,9 @@ interface Case {
   readonly value?: unknown;
   readonly error?: true;
 }
-const { vars, cases } = JSON.parse(readFileSync(new URL('./template-cases.json', import.meta.url), 'utf8')) as {
+const { vars, cases } = JSON.parse(
+  readFileSync(new URL('./template-cases.json', import.meta.url), 'utf8'),
+) as {
   readonly vars: Readonly<Record<string, unknown>>;
   readonly cases: readonly Case[];
 };
@@ -75,7 +77,13 @@ describe('addresses', () => {
 describe('secrets', () => {
   const scope = scopeOf({ token: new Secret('sesame'), plain: 'p', nested: { key: new Secret('deep') } });
   test('what is made from a secret is a secret', () => {
-    for (const template of ['{{ token }}', 'x {{ token }}', "{{ token | b64encode }}", '{{ nested.key }}', '{{ nested }}']) {
+    for (const template of [
+      '{{ token }}',
+      'x {{ token }}',
+      '{{ token | b64encode }}',
+      '{{ nested.key }}',
+      '{{ nested }}',
+    ]) {
       const value = renderTemplate(template, scope);
       expect(JSON.stringify(value)).not.toMatch(/sesame|deep|c2VzYW1l/);
     }
@@ -126,11 +134,11 @@ describe('a template cannot run away', () => {
     `{{ 1${' if 1 else 1'.repeat(20000)} }}`,
     '{% if 1 %}'.repeat(5000),
     '{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}',
-    `{% set ns = namespace(l=[1]) %}${"{% set ns.l = ns.l + ns.l %}".repeat(60)}`,
+    `{% set ns = namespace(l=[1]) %}${'{% set ns.l = ns.l + ns.l %}'.repeat(60)}`,
     "{{ ('a' * 40) | regex_search('(a+)+$b') }}{{ ('a' * 40 ~ 'b') | regex_replace('(a+)+$', '') }}",
-    "{{ [1,2,3,4,5,6,7,8,9,10,11,12] | permutations | list }}",
+    '{{ [1,2,3,4,5,6,7,8,9,10,11,12] | permutations | list }}',
     "{{ '%1000000000d' % 5 }}",
-    "{% for x in range(10) recursive %}{{ loop(range(10)) }}{% endfor %}",
+    '{% for x in range(10) recursive %}{{ loop(range(10)) }}{% endfor %}',
   ])('%#', (template) => {
     const started = performance.now();
     const error = errorOf(() => renderTemplate(template, scopeOf({})));
@@ -146,7 +154,7 @@ describe('errors', () => {
     ['{{ 1 + }}', 'syntax', /expected an expression/],
     ['{{ x', 'syntax', /not closed/],
     ['{% if x %}', 'syntax', /missing {% endif %}/],
-    ["{{ 1 | nofilter }}", 'failed', /no filter "nofilter"/],
+    ['{{ 1 | nofilter }}', 'failed', /no filter "nofilter"/],
     ["{{ 1 + 'a' }}", 'failed', /int and str/],
     ["{{ 'x' is match('(') }}", 'failed', /regular expression/],
   ] as const)('%s', (template, kind, message) => {
@@ -160,7 +168,12 @@ describe('errors', () => {
 });
 
 describe('conditions', () => {
-  const scope = scopeOf({ flag: true, text: 'false', result: { failed: true, results: [] }, version: '1.30.0' });
+  const scope = scopeOf({
+    flag: true,
+    text: 'false',
+    result: { failed: true, results: [] },
+    version: '1.30.0',
+  });
   test.each([
     ['flag', true],
     ['not flag', false],

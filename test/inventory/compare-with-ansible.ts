@@ -15,7 +15,10 @@ import { Dice, randomInventory } from './random-inventory.ts';
 const count = Number(process.argv[2] ?? 50);
 const seed = Number(process.argv[3] ?? 1);
 
-function ansible(inventory: string, what: '--list' | '--graph'): { readonly text: string; readonly warnings: string } {
+function ansible(
+  inventory: string,
+  what: '--list' | '--graph',
+): { readonly text: string; readonly warnings: string } {
   const run = spawnSync('ansible-inventory', ['-i', inventory, what], {
     encoding: 'utf8',
     env: { ...process.env, ANSIBLE_NOCOLOR: '1' },
@@ -26,7 +29,9 @@ function ansible(inventory: string, what: '--list' | '--graph'): { readonly text
 
 async function main(): Promise<number> {
   if (spawnSync('ansible-inventory', ['--version']).status !== 0) {
-    process.stdout.write('skipped: there is no ansible-inventory here (Debian: apt-get install ansible-core)\n');
+    process.stdout.write(
+      'skipped: there is no ansible-inventory here (Debian: apt-get install ansible-core)\n',
+    );
     return 0;
   }
   let same = 0;

@@ -31,7 +31,11 @@ export function filesInMemory(contents: Readonly<Record<string, string | Program
     run: async (program, args) => {
       const content = contents[program];
       if (typeof content === 'function') return content(args);
-      throw new FleetError({ code: 'INVENTORY_PROGRAM_FAILED', message: `cannot run ${program}`, blame: 'usage' });
+      throw new FleetError({
+        code: 'INVENTORY_PROGRAM_FAILED',
+        message: `cannot run ${program}`,
+        blame: 'usage',
+      });
     },
   };
 }

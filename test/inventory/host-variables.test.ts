@@ -23,6 +23,7 @@ k3s_cluster:
     raw: !unsafe "{{ not a template }}"
     deep: {list: ["{{ port }}", {key: "{{ port + 1 }}"}], gone: "{{ nothing | default(omit) }}"}
     all_vars: "{{ vars['port'] }} {{ hostvars[inventory_hostname].port }}"
+    looked_up: "{{ lookup('vars', 'port') }} {{ lookup('vars', 'nope', default='d') }} {{ query('dict', {'a': 1}) }}"
     listing: "{% for name in hostvars %}{{ name }} {% endfor %}"
 `;
 
@@ -42,13 +43,19 @@ describe('variables of a host', () => {
     ['s1', 'listing', 's1 s2 a1.example.org '],
     ['a1.example.org', 'inventory_hostname_short', 'a1'],
     ['s1', 'group_names', ['k3s_cluster', 'server']],
+    ['s1', 'looked_up', "6443 d [{'key': 'a', 'value': 1}]"],
     ['s1', 'missing', undefined],
   ])('%s %s', async (host, name, value) => {
     expect((await loadYaml(CLUSTER)).hosts.get(host)?.vars.get(name)).toEqual(value);
   });
 
   test.each([
-    ['broken', 'TEMPLATE_UNDEFINED', '/inv/hosts.yml:14:5', /variable "broken": 'nothing' is undefined in {{ nothing }}/],
+    [
+      'broken',
+      'TEMPLATE_UNDEFINED',
+      '/inv/hosts.yml:14:5',
+      /variable "broken": 'nothing' is undefined in {{ nothing }}/,
+    ],
     ['loop_a', 'TEMPLATE_LOOP', '/inv/hosts.yml:16:5', /loop_a → loop_b → loop_a/],
     ['loop_b', 'TEMPLATE_LOOP', '/inv/hosts.yml:17:5', /loop_b → loop_a → loop_b/],
   ])('%s fails as %s, naming host, place and expression', async (name, code, place, message) => {

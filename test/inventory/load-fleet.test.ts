@@ -8,7 +8,8 @@ async function faults(work: Promise<unknown>): Promise<readonly string[]> {
     await work;
   } catch (error) {
     return asFleetErrors(error).map(
-      (fault) => `${fault.code}${fault.where === undefined ? '' : ` ${formatPlace(fault.where).replace('/inv/', '')}`}`,
+      (fault) =>
+        `${fault.code}${fault.where === undefined ? '' : ` ${formatPlace(fault.where).replace('/inv/', '')}`}`,
     );
   }
   return [];
@@ -91,10 +92,18 @@ describe('YAML', () => {
     ['a plugin', 'plugin: aws_ec2\nregions: [x]\n', ['INVENTORY_PLUGIN hosts.yml:1:1']],
     ['a list at the top', '- a\n', ['INVENTORY_SHAPE hosts.yml:1:1']],
     ['an unquoted template', 'all:\n  vars:\n    a: {{ b }}\n', ['YAML_VALUE hosts.yml:3:9']],
-    ['a bad range', 'all:\n  hosts:\n    n[3:1]:\n    n[a:]:\n', ['INVENTORY_RANGE hosts.yml:3:5', 'INVENTORY_RANGE hosts.yml:4:5']],
-    ['a loop of groups', 'a:\n  children:\n    b:\n      children:\n        a:\n', ['INVENTORY_GROUP_LOOP hosts.yml:5:9']],
-    ['an unknown tag', 'all:\n  vars:\n    a: !nope x\n', ['YAML_VALUE hosts.yml:3:8']],
-    ['Terraform', '%{ for ip in ips ~}\n${ip}\n%{ endfor ~}\n', ['INVENTORY_TERRAFORM hosts.yml']],
+    [
+      'a bad range',
+      'all:\n  hosts:\n    n[3:1]:\n    n[a:]:\n',
+      ['INVENTORY_RANGE hosts.yml:3:5', 'INVENTORY_RANGE hosts.yml:4:5'],
+    ],
+    [
+      'a loop of groups',
+      'a:\n  children:\n    b:\n      children:\n        a:\n',
+      ['INVENTORY_GROUP_LOOP hosts.yml:3:5'],
+    ],
+    ['an unknown tag', 'all:\n  vars:\n    a: !nope x\n', ['YAML_VALUE hosts.yml:3:14']],
+    ['Terraform', '%{ for ip in ips ~}\nx\n%{ endfor ~}\n', ['INVENTORY_TERRAFORM hosts.yml']],
   ])('%s is refused, with the place', async (_what, text, expected) => {
     expect(await faults(loadYaml(text))).toEqual(expected);
   });
@@ -140,14 +149,27 @@ describe('INI', () => {
       _meta: {
         hostvars: {
           lone: { ansible_port: 2222 },
-          web1: { note: 'two words', list: [1, 'b'], flag: 'yes', number: 5, cut: 7, quoted: 'a # b', plain: 'a # b', literal: true },
+          web1: {
+            note: 'two words',
+            list: [1, 'b'],
+            flag: 'yes',
+            number: 5,
+            cut: 7,
+            quoted: 'a # b',
+            plain: 'a # b',
+            literal: true,
+          },
           '10.0.0.1': { ansible_port: 2200 },
           x: { key: 'a' },
         },
       },
     });
     expect(fleet.warnings.map((warning) => warning.code)).toEqual(['INI_COMMENT_IN_VALUE']);
-    expect(fleet.hosts.get('web2')?.vars.where('flag')).toEqual({ file: '/inv/hosts.ini', line: 4, column: 50 });
+    expect(fleet.hosts.get('web2')?.vars.where('flag')).toEqual({
+      file: '/inv/hosts.ini',
+      line: 4,
+      column: 43,
+    });
   });
 
   test.each([
@@ -195,7 +217,9 @@ describe('sources', () => {
       {
         '/inv/dynamic': (args) => {
           asked.push(args.join(' '));
-          return args[0] === '--list' ? '{"g": ["a", "b"], "p": {"children": ["g"], "vars": {"x": 1}}}' : `{"me": "${args[1]}"}`;
+          return args[0] === '--list'
+            ? '{"g": ["a", "b"], "p": {"children": ["g"], "vars": {"x": 1}}}'
+            : `{"me": "${args[1]}"}`;
         },
         '/inv/group_vars/p.yml': 'y: 2\n',
       },
@@ -210,7 +234,9 @@ describe('sources', () => {
     ['[1]', ['INVENTORY_PROGRAM_ANSWER dynamic']],
     ['{"g": 5, "_meta": {"hostvars": {}}}', ['INVENTORY_PROGRAM_ANSWER dynamic']],
   ])('a program that answers %s is named', async (answer, expected) => {
-    expect(await faults(load({ '/inv/dynamic': () => answer }, { sources: ['/inv/dynamic'] }))).toEqual(expected);
+    expect(await faults(load({ '/inv/dynamic': () => answer }, { sources: ['/inv/dynamic'] }))).toEqual(
+      expected,
+    );
   });
 
   test('everything wrong in all sources is told at once', async () => {
@@ -221,7 +247,13 @@ describe('sources', () => {
           { sources: ['/inv/a.yml', '/inv/b.ini', '/inv/none.yml', '/inv/main.tf'], extraVars: ['nonsense'] },
         ),
       ),
-    ).toEqual(['INVENTORY_NAME a.yml:3:5', 'INI_SECTION b.ini:1:1', 'INVENTORY_NOT_FOUND', 'INVENTORY_TERRAFORM main.tf', 'EXTRA_VARS']);
+    ).toEqual([
+      'INVENTORY_NAME a.yml:3:5',
+      'INI_SECTION b.ini:1:1',
+      'INVENTORY_NOT_FOUND',
+      'INVENTORY_TERRAFORM main.tf',
+      'EXTRA_VARS',
+    ]);
   });
 });
 
@@ -290,9 +322,19 @@ describe('extra vars', () => {
 });
 
 test('the graph has the form of ansible-inventory --graph', async () => {
-  const fleet = await loadYaml('top: {children: {sub: {hosts: {a: {v: 1}}}}, hosts: {b: }}\nall: {hosts: {c: }}\n');
+  const fleet = await loadYaml(
+    'top: {children: {sub: {hosts: {a: {v: 1}}}}, hosts: {b: }}\nall: {hosts: {c: }}\n',
+  );
   expect(inventoryGraph(fleet)).toBe(
-    ['@all:', '  |--@ungrouped:', '  |  |--c', '  |--@top:', '  |  |--@sub:', '  |  |  |--a', '  |  |--b'].join('\n'),
+    [
+      '@all:',
+      '  |--@ungrouped:',
+      '  |  |--c',
+      '  |--@top:',
+      '  |  |--@sub:',
+      '  |  |  |--a',
+      '  |  |--b',
+    ].join('\n'),
   );
   expect(inventoryGraph(fleet, { group: 'sub', vars: true })).toBe('@sub:\n  |--a\n  |  |--{v = 1}');
 });

@@ -87,7 +87,7 @@ const INI_VALUES = [
   'None',
   '-5',
   '0x10',
-  "'\"nested\"'",
+  '\'"nested"\'',
   'a=b',
   'v1.30',
   '1_0',
@@ -96,7 +96,16 @@ const INI_VALUES = [
   'x;y',
   '12abc',
 ];
-const NAMES = ['v1', 'v2', 'token', 'ansible_host', 'ansible_port', 'k3s_version', 'extra_server_args', 'x-y'];
+const NAMES = [
+  'v1',
+  'v2',
+  'token',
+  'ansible_host',
+  'ansible_port',
+  'k3s_version',
+  'extra_server_args',
+  'x-y',
+];
 
 /** Files of one random inventory, by path. The first is the inventory itself. */
 export type InventoryFilesByPath = ReadonlyMap<string, string>;
@@ -106,10 +115,12 @@ export function randomInventory(dice: Dice): InventoryFilesByPath {
   if (dice.chance(55)) files.set('inventory.yml', randomYaml(dice));
   else files.set('hosts.ini', randomIni(dice));
   for (const group of ['all', 'server', 'web', 'k3s_cluster']) {
-    if (dice.chance(15)) files.set(`group_vars/${group}${dice.pick(['.yml', '', '.yaml', '/a.yml'])}`, randomVarsFile(dice));
+    if (dice.chance(15))
+      files.set(`group_vars/${group}${dice.pick(['.yml', '', '.yaml', '/a.yml'])}`, randomVarsFile(dice));
   }
   for (const host of ['node1', 'n2', 'web02']) {
-    if (dice.chance(15)) files.set(`host_vars/${host}${dice.pick(['.yml', '', '.json/b.yml'])}`, randomVarsFile(dice));
+    if (dice.chance(15))
+      files.set(`host_vars/${host}${dice.pick(['.yml', '', '.json/b.yml'])}`, randomVarsFile(dice));
   }
   return files;
 }
@@ -159,7 +170,9 @@ function yamlGroup(dice: Dice, name: string, indent: string, depth: number): str
   if (depth < 3 && dice.chance(55)) {
     body += `${inner}children:\n`;
     const children = [...new Set(Array.from({ length: dice.roll(3) }, () => dice.pick(GROUPS)))];
-    for (const child of children.filter((other) => other !== name && other !== 'all' && other !== 'ungrouped')) {
+    for (const child of children.filter(
+      (other) => other !== name && other !== 'all' && other !== 'ungrouped',
+    )) {
       body += yamlGroup(dice, child, `${inner}  `, depth + 1);
     }
   }

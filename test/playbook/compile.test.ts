@@ -23,7 +23,6 @@ describe('plays', () => {
       serial: [1, '50%'],
       maxFailPercentage: 30,
       anyErrorsFatal: true,
-      gatherFacts: false,
       strategy: 'free',
       vars: { port: 80 },
     });
@@ -33,7 +32,7 @@ describe('plays', () => {
 
   test('without a name are called by their pattern, and gather facts', async () => {
     const [play] = await compiled('- hosts: [server, agent]\n');
-    expect(play).toMatchObject({ name: 'server,agent', gatherFacts: true, strategy: 'linear', serial: [] });
+    expect(play).toMatchObject({ name: 'server,agent', strategy: 'linear', serial: [] });
     expect(play?.hosts).toHaveLength(4);
   });
 
@@ -307,7 +306,6 @@ describe('a task', () => {
       meta: 'end_host',
       when: [{ expression: 'done' }],
     });
-    expect(await firstTask('- setup:')).toMatchObject({ meta: 'gather_facts' });
   });
 });
 

@@ -79,9 +79,9 @@ describe('one server and two agents', () => {
 
   test('the kubeconfig has the cluster beside what was there', async () => {
     const view = async (...args: string[]) =>
-      (await kubectl(lab.cli, 'config', ...args)).stdout.trim().split('\n');
+      (await kubectl(lab.cli, 'config', ...args)).stdout.trim().split('\n').sort();
     expect(await view('get-contexts', '-o', 'name')).toEqual(['lab', 'office']);
-    expect(await view('get-clusters')).toEqual(['NAME', 'office', 'lab']);
+    expect(await view('get-clusters')).toEqual(['NAME', 'lab', 'office']);
     expect(await view('current-context')).toEqual(['office']);
     const office = `{.contexts[?(@.name=="office")].context}{.clusters[?(@.name=="office")].cluster}{.users[?(@.name=="me")].user}`;
     expect(await view('view', '--raw', '-o', `jsonpath=${office}`)).toEqual([

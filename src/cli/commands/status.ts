@@ -1,6 +1,7 @@
 import type { Fact } from '../../engine/fact.ts';
 import { hostFacts } from '../../facts/host.ts';
 import { type InstalledBinary, installedBinary } from '../../facts/k3s-binary.ts';
+import { certificateExpiry } from '../../facts/k3s-certificates.ts';
 import { type InUse, inUse } from '../../facts/k3s-in-use.ts';
 import { type K3sNode, k3sNodes } from '../../facts/k3s-nodes.ts';
 import type { Host } from '../../inventory/fleet.ts';
@@ -9,7 +10,6 @@ import { k3sNode, nodeNameOf } from '../../steps/k3s-node.ts';
 import { safeJson } from '../../ui/json.ts';
 import { accessTo } from '../access.ts';
 import { askHosts, asRoot, type HostAnswers } from '../ask-hosts.ts';
-import { certificateExpiry } from '../certificate-fact.ts';
 import { clusterRun } from '../cluster-run.ts';
 import { type Cell, columnText } from '../column-text.ts';
 import type { Invocation, RunCommand } from '../command.ts';

@@ -1,0 +1,58 @@
+import { describe, expect, it } from 'vitest';
+import { causeOf, logCauses } from '../../src/k3s/log-causes.ts';
+
+/** Lines as k3s logs them, from its issue threads; what they are about, and whether waiting can help. */
+describe('what a log line means', () => {
+  it.each<[string, RegExp, boolean]>([
+    [
+      'starting kubernetes: preparing server: bootstrap data already found and encrypted with different token',
+      /token differs/,
+      true,
+    ],
+    [
+      "Node password rejected, duplicate hostname or contents of '/etc/rancher/node/password' may not match server node-passwd entry, try enabling a unique node name with the --with-node-id flag",
+      /kubectl delete node/,
+      false,
+    ],
+    [
+      'ETCD join failed: duplicate node name found, please use a unique name for this node',
+      /stale Node/,
+      true,
+    ],
+    ['flag provided but not defined: -flanel-backend', /arguments/, true],
+    ['yaml: line 3: mapping values are not allowed in this context', /config/, true],
+    [
+      'Failed to validate connection to cluster at https://10.0.0.1:6443: failed to get CA certs: Get "https://10.0.0.1:6443/cacerts": dial tcp 10.0.0.1:6443: connect: connection refused',
+      /api_endpoint/,
+      false,
+    ],
+    [
+      'Failed to validate connection to cluster at https://10.0.0.1:6443: token CA hash does not match the Cluster CA certificate hash',
+      /another CA/,
+      false,
+    ],
+    ['https://127.0.0.1:6444/v1-k3s/readyz: 401 Unauthorized', /token is wrong/, false],
+    [
+      'Waiting for other members to finish joining etcd cluster: etcdserver: too many learner members in cluster',
+      /one at a time/,
+      false,
+    ],
+    ['dial tcp 10.0.0.1:2379: connect: no route to host', /does not answer/, false],
+    ['write /var/lib/rancher/k3s/agent: no space left on device', /disk is full/, true],
+  ])('%s', (line, cause, final) => {
+    expect(causeOf(line)).toMatchObject({ cause: expect.stringMatching(cause), final });
+  });
+
+  it.each([
+    '',
+    'Running kube-apiserver',
+    'k3s is up and running',
+    'Waiting for control-plane node s1 startup',
+  ])('%j points to nothing', (line) => {
+    expect(causeOf(line)).toBeUndefined();
+  });
+
+  it('leaves nobody without an idea of what to do', () => {
+    for (const { cause } of logCauses) expect(cause).toMatch(/^[a-z]/);
+  });
+});
