@@ -2,7 +2,7 @@
  * Bundles the sources into dist/ with esbuild, split along dynamic imports so that a command loads only what it needs,
  * and writes the JSON Schemas that the package ships. Run by tsx: `npm run build`.
  */
-import { chmodSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Plugin } from 'esbuild';
@@ -24,20 +24,6 @@ const nativeBinding: Plugin = {
   },
 };
 
-/** minijinja-js reads its .wasm from beside itself, where a bundle has none: it is carried inside the bundle instead. */
-const inlineWasm: Plugin = {
-  name: 'inline-wasm',
-  setup: ({ onLoad }) => {
-    onLoad({ filter: /minijinja-js[\\/]dist[\\/]node[\\/]minijinja_js\.js$/ }, ({ path }) => {
-      const code = readFileSync(path, 'utf8');
-      const wasm = readFileSync(join(dirname(path), 'minijinja_js_bg.wasm')).toString('base64');
-      const reading = "require('fs').readFileSync(path)";
-      if (!code.includes(reading)) throw new Error('minijinja-js loads its wasm in a new way');
-      return { contents: code.replace(reading, `Buffer.from('${wasm}', 'base64')`), loader: 'js' };
-    });
-  },
-};
-
 rmSync(dist, { recursive: true, force: true });
 const result = await build({
   absWorkingDir: root,
@@ -52,7 +38,7 @@ const result = await build({
   minifySyntax: true,
   legalComments: 'linked',
   external: ['cpu-features'],
-  plugins: [nativeBinding, inlineWasm],
+  plugins: [nativeBinding],
   // CommonJS packages inside the bundle still call require for node's own modules, and ask where they are.
   define: { __dirname: 'import.meta.dirname', __filename: 'import.meta.filename' },
   banner: {

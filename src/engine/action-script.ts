@@ -12,6 +12,14 @@ export function temporaryBeside(path: string): string {
   return `${path.slice(0, slash + 1)}.fleet-${randomBytes(6).toString('hex')}~`;
 }
 
+/**
+ * Has a script remove its temporary file however it ends. A shell that a signal ends runs no EXIT trap by itself, and one
+ * whose connection is gone gets SIGPIPE as soon as it says something, or SIGHUP from its terminal.
+ */
+export const removedAtEnd: ShellScript = raw(
+  `trap 'rm -f -- "$temporary"' EXIT; trap 'exit 1' HUP INT PIPE TERM`,
+);
+
 /** The actions that are one script each on the step's own host; the others (uploads, waits …) are more than that. */
 export function isScripted(action: Action): action is Run | Write | Remove {
   return (
@@ -60,7 +68,7 @@ function variableName(name: string): string {
 function writeScript(action: Write): ShellScript {
   const temporary = temporaryBeside(action.path);
   return lines(
-    sh`umask 077; set -e; temporary=${temporary}; trap 'rm -f -- "$temporary"' EXIT`,
+    sh`umask 077; set -e; temporary=${temporary}; ${removedAtEnd}`,
     sh`: > ${temporary}`,
     sh`chown ${`${action.owner}:${action.group}`} ${temporary}`,
     fillScript(action.content, temporary),

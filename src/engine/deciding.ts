@@ -1,5 +1,6 @@
 import type { Host } from '../inventory/fleet.ts';
 import { controlFactsOf, type Placed, type Prepared, placesOf, planFor, seenBy } from './decide.ts';
+import type { Fact } from './fact.ts';
 import type { FactStore, Known } from './fact-store.ts';
 import type { HostSession } from './host-session.ts';
 import type { RunContext } from './run-context.ts';
@@ -42,25 +43,25 @@ export class Deciding {
    * @param seenNow answers that are newer than what the stores hold: those read right behind a change
    */
   async decide(prepared: Prepared, seenNow: ReadonlyMap<string, Known> = new Map()): Promise<AnyPlan> {
-    const own = this.sessionFor(prepared);
-    const isNew = (place: Placed): boolean => place.host === own.host && seenNow.has(place.fact.key);
-    const missing = this.placesOf(prepared).filter(
-      (place) => !isNew(place) && place.store.get(place.fact.key) === undefined,
-    );
+    const own = this.sessionFor(prepared).host;
+    const asked = new Map<string, Fact<unknown>[]>();
+    for (const { host, fact } of this.placesOf(prepared)) {
+      if (!(host === own && seenNow.has(fact.key))) asked.set(host, [...(asked.get(host) ?? []), fact]);
+    }
+    const known = new Map<string, ReadonlyMap<string, Known>>();
     await Promise.all([
-      ...[...new Set(missing.map(({ host }) => host))].map((host) =>
-        this.context
-          .sessionOf(host, prepared.task.become)
-          .ask(missing.filter((place) => place.host === host).map(({ fact }) => fact)),
-      ),
+      ...[...asked].map(async ([host, facts]) => {
+        known.set(host, await this.context.sessionOf(host, prepared.task.become).ask(facts));
+      }),
       this.context.control.ask(controlFactsOf(prepared.questions)),
     ]);
-    const knownOf = (host: string, key: string): Known | undefined =>
-      (host === own.host ? seenNow.get(key) : undefined) ?? this.#storeOf(prepared, host).get(key);
-    return planFor(
-      prepared,
-      seenBy(prepared.questions, own.host, knownOf, (key) => this.context.control.get(key)),
+    const seen = seenBy(
+      prepared.questions,
+      own,
+      (host, key) => (host === own ? seenNow.get(key) : undefined) ?? known.get(host)?.get(key),
+      (key) => this.context.control.get(key),
     );
+    return planFor(prepared, seen);
   }
 
   /** After a change: the files of the control node that it may have written are read again. */

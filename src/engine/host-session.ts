@@ -48,16 +48,18 @@ export class HostSession {
     this.facts = new FactStore(options.epoch);
   }
 
-  /** What is known of these facts, asking in one trip what is not. A lost connection is mended once: questions may be repeated. */
-  async ask(facts: readonly Fact<unknown>[]): Promise<void> {
-    const answers = facts
-      .filter((fact) => this.facts.get(fact.key) === undefined)
-      .map((fact) => new Promise<Known>((settle) => this.#enqueue(fact, settle)));
-    if (answers.length === 0) return;
-    this.#asking ??= this.#askWaiting().finally(() => {
-      this.#asking = undefined;
+  /**
+   * What is known of these facts, by key, asking in one trip what is not. The answers are handed over here because a
+   * volatile one may be doubted again, by an action elsewhere, before anybody could look it up. A lost connection is
+   * mended once: questions may be repeated.
+   */
+  async ask(facts: readonly Fact<unknown>[]): Promise<ReadonlyMap<string, Known>> {
+    const answers = facts.map(async (fact): Promise<[string, Known]> => {
+      const known = this.facts.get(fact.key);
+      return [fact.key, known ?? (await new Promise<Known>((settle) => this.#enqueue(fact, settle)))];
     });
-    await Promise.all(answers);
+    if (this.#waiting.size > 0) this.#asking ??= this.#askWaiting();
+    return new Map(await Promise.all(answers));
   }
 
   #enqueue(fact: Fact<unknown>, settle: (known: Known) => void): void {
@@ -78,6 +80,8 @@ export class HostSession {
         for (const settle of asking.settle) settle(answer);
       });
     }
+    // At once, not when the promise settles: whoever asks in between must find nobody at work and begin anew.
+    this.#asking = undefined;
   }
 
   async #askOnce(facts: readonly Fact<unknown>[]): Promise<Known[]> {

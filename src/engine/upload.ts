@@ -5,7 +5,7 @@ import { Readable } from 'node:stream';
 import { FleetError } from '../core/errors.ts';
 import { sh } from '../core/shell.ts';
 import type { Upload } from './action.ts';
-import { temporaryBeside } from './action-script.ts';
+import { removedAtEnd, temporaryBeside } from './action-script.ts';
 import type { HostSession } from './host-session.ts';
 
 /** Reads of this size reach 306 MB/s over one channel where 64 KiB reads reach 235 (bench/README.md). */
@@ -70,7 +70,7 @@ export async function uploadFile(
 ): Promise<void> {
   const temporary = temporaryBeside(upload.path);
   const answer = await session.runBeside(
-    sh`umask 077; temporary=${temporary}; trap 'rm -f -- "$temporary"' EXIT
+    sh`umask 077; temporary=${temporary}; ${removedAtEnd}
 cat > "$temporary" || exit 1
 if command -v openssl > /dev/null; then sum=$(openssl dgst -sha256 -r "$temporary"); else sum=$(sha256sum "$temporary"); fi
 [ "\${sum%% *}" = ${file.sha256} ] || { echo "sha256 is \${sum%% *}"; exit 65; }

@@ -19,8 +19,7 @@ export async function waitUntilHolds(
   let told: string | undefined;
   for (;;) {
     session.facts.forget([wait.fact.key]);
-    await session.ask([wait.fact]);
-    const known = session.facts.get(wait.fact.key);
+    const known = (await session.ask([wait.fact])).get(wait.fact.key);
     const verdict =
       known === undefined ? 'no answer' : 'error' in known ? known.error.message : wait.holds(known.value);
     if (verdict === true) return;
@@ -49,8 +48,7 @@ async function giveUp(wait: Wait, session: HostSession, code: string, reason: st
 async function evidenceOf(wait: Wait, session: HostSession): Promise<string> {
   if (wait.evidence === undefined) return '';
   session.facts.forget([wait.evidence.key]);
-  await session.ask([wait.evidence]);
-  const known = session.facts.get(wait.evidence.key);
+  const known = (await session.ask([wait.evidence])).get(wait.evidence.key);
   return known !== undefined && 'value' in known && known.value !== '' ? `\n${String(known.value)}` : '';
 }
 

@@ -11,8 +11,8 @@ export function imageArchives(folder: string): Fact<ImageArchives> {
     sh: sh`cd ${folder} 2> /dev/null || exit 0
 for file in *.tar *.tar.* *.tgz; do
   [ -f "$file" ] || continue
-  if command -v openssl > /dev/null; then sum=$(openssl dgst -sha256 -r "$file"); else sum=$(sha256sum "$file"); fi
-  echo "\${sum%% *} $(stat -c %s "$file") $file"
+  if command -v openssl > /dev/null; then sum=$(openssl dgst -sha256 -r "./$file"); else sum=$(sha256sum "./$file"); fi
+  echo "\${sum%% *} $(stat -c %s "./$file") $file"
 done`,
     parse: ({ stdout }) =>
       new Map(

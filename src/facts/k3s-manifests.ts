@@ -7,7 +7,7 @@ export type ManifestDigests = ReadonlyMap<string, string>;
 export function manifestDigests(folder: string): Fact<ManifestDigests> {
   return {
     key: `k3s:manifests:${folder}`,
-    sh: sh`cd ${folder} 2> /dev/null && for file in *; do if [ -f "$file" ]; then sha256sum "$file"; fi; done; true`,
+    sh: sh`cd ${folder} 2> /dev/null && for file in *; do if [ -f "$file" ]; then sha256sum -- "$file"; fi; done; true`,
     parse: ({ stdout }) =>
       new Map(
         stdout.split('\n').flatMap((line) => {

@@ -1,7 +1,7 @@
 import { isMap } from 'yaml';
 import type { FleetError, Place } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
-import { readYaml } from '../core/template-yaml-read.ts';
+import { readYaml } from '../jinja/yaml-read.ts';
 import { usageError } from './findings.ts';
 import type { Host } from './fleet.ts';
 import { HostVariables } from './host-variables.ts';

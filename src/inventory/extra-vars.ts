@@ -1,6 +1,6 @@
 import { isMap } from 'yaml';
-import { NOT_LITERAL, parseLiteral } from '../core/template-literal.ts';
-import { setOwn, toPlain } from '../core/template-value.ts';
+import { NOT_LITERAL, parseLiteral } from '../jinja/literal.ts';
+import { setOwn, toPlain } from '../jinja/value.ts';
 import { deepFreeze } from './deep-freeze.ts';
 import type { Findings } from './findings.ts';
 import type { InventoryReader } from './inventory-reader.ts';

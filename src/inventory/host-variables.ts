@@ -1,14 +1,14 @@
 import { FleetError, formatPlace, type Place } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
+import { TemplateError } from '../jinja/error.ts';
 import {
   isTemplate,
   type Lookup,
   renderTemplate,
   type TemplateScope,
   testExpression,
-} from '../core/template.ts';
-import { TemplateError } from '../core/template-error.ts';
-import { LazyMap, setOwn } from '../core/template-value.ts';
+} from '../jinja/template.ts';
+import { LazyMap, setOwn } from '../jinja/value.ts';
 import { deepFreeze } from './deep-freeze.ts';
 import { usageError } from './findings.ts';
 import type { Variables } from './fleet.ts';

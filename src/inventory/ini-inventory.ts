@@ -1,5 +1,5 @@
-import { NOT_LITERAL, parseLiteral } from '../core/template-literal.ts';
-import { toPlain } from '../core/template-value.ts';
+import { NOT_LITERAL, parseLiteral } from '../jinja/literal.ts';
+import { toPlain } from '../jinja/value.ts';
 import { deepFreeze } from './deep-freeze.ts';
 import type { Findings } from './findings.ts';
 import { priorityOf } from './group-priority.ts';

@@ -104,7 +104,8 @@ export class InventoryDraft {
       return undefined;
     }
     if (parent.children.has(child)) return undefined;
-    if (child === parent || parent.ancestors().has(child)) return 'loop';
+    // Everything hangs below `all` in the end, so nothing can be above it.
+    if (child === parent || child.name === 'all' || parent.ancestors().has(child)) return 'loop';
     parent.children.add(child);
     child.parents.add(parent);
     return undefined;

@@ -1,6 +1,6 @@
 import { dirname, isAbsolute } from 'node:path';
 import type { FleetError } from '../core/errors.ts';
-import type { Lookup } from '../core/template.ts';
+import type { Lookup } from '../jinja/template.ts';
 import type { Fleet, Group, Host, Variables } from './fleet.ts';
 import { selectHosts } from './host-selection.ts';
 import { HostVariables, HostVarsMap, type VariableWorld } from './host-variables.ts';

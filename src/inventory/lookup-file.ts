@@ -1,5 +1,5 @@
 import { readFileSync, statSync } from 'node:fs';
-import { TemplateError } from '../core/template-error.ts';
+import { TemplateError } from '../jinja/error.ts';
 import { isVaultText, type Vault } from './vault.ts';
 
 const LARGEST = 16 * 1024 * 1024;

@@ -1,5 +1,5 @@
 import { Secret } from '../core/secret.ts';
-import { toText } from '../core/template-value.ts';
+import { toText } from '../jinja/value.ts';
 import { usageError } from './findings.ts';
 import type { Fleet, Group, Host } from './fleet.ts';
 import { VaultText } from './vault-text.ts';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { isMap } from 'yaml';
-import { offsetOf } from '../core/template-yaml-read.ts';
+import { offsetOf } from '../jinja/yaml-read.ts';
 import type { Findings } from './findings.ts';
 import type { InventoryReader } from './inventory-reader.ts';
 import { SourceText } from './source-text.ts';

@@ -1,5 +1,5 @@
 import { isMap, isScalar, type Node, Scalar } from 'yaml';
-import { offsetOf, readYaml, YamlValues } from '../core/template-yaml-read.ts';
+import { offsetOf, readYaml, YamlValues } from '../jinja/yaml-read.ts';
 import type { Findings } from './findings.ts';
 import type { SourceText } from './source-text.ts';
 import type { Vault } from './vault.ts';

@@ -1,5 +1,5 @@
 import { isMap, isScalar, isSeq, type Node, type YAMLMap } from 'yaml';
-import { offsetOf } from '../core/template-yaml-read.ts';
+import { offsetOf } from '../jinja/yaml-read.ts';
 import type { Findings } from './findings.ts';
 import { priorityOf } from './group-priority.ts';
 import { expandHostPattern, HostRangeError } from './host-pattern.ts';

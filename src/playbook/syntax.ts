@@ -1,7 +1,7 @@
 import type { Place } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
-import { TemplateError } from '../core/template-error.ts';
-import { parseExpression, parseTemplate } from '../core/template-parser.ts';
+import { TemplateError } from '../jinja/error.ts';
+import { parseExpression, parseTemplate } from '../jinja/parser.ts';
 import { type Context, report } from './context.ts';
 import { hasTemplate } from './template-text.ts';
 

@@ -3,7 +3,19 @@ import { join, relative, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 /** From the top down; a room may import itself and what stands below it. `docs/architecture.md` says what each is for. */
-const rooms = ['cli', 'ui', 'playbook', 'steps', 'facts', 'engine', 'inventory', 'k3s', 'ssh', 'core'];
+const rooms = [
+  'cli',
+  'ui',
+  'playbook',
+  'steps',
+  'facts',
+  'engine',
+  'inventory',
+  'k3s',
+  'ssh',
+  'jinja',
+  'core',
+];
 const source = resolve(import.meta.dirname, '../../src');
 
 const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((name) =>

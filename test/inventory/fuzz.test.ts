@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { FleetError, FleetErrors } from '../../src/core/errors.ts';
-import { renderTemplate } from '../../src/core/template.ts';
-import { TemplateError } from '../../src/core/template-error.ts';
 import { clustersOf } from '../../src/inventory/cluster.ts';
 import { iniValue } from '../../src/inventory/ini-inventory.ts';
 import type { LoadedFleet } from '../../src/inventory/loaded-fleet.ts';
 import { inventoryGraph, inventoryList } from '../../src/inventory/render.ts';
 import { validateFleet } from '../../src/inventory/validate.ts';
+import { TemplateError } from '../../src/jinja/error.ts';
+import { renderTemplate } from '../../src/jinja/template.ts';
 import { load, loadIni, loadYaml } from './files-in-memory.ts';
 import { Dice, randomInventory } from './random-inventory.ts';
 

@@ -177,6 +177,7 @@ describe('INI', () => {
     ['[a:what]\n', ['INI_SECTION hosts.ini:1:1']],
     ['[a:children]\nnope\n', ['INVENTORY_GROUP_UNKNOWN hosts.ini:2:1']],
     ['[a:vars]\nx=1\n', ['INVENTORY_GROUP_UNKNOWN hosts.ini:1:1']],
+    ['[a:children]\nall\n', ['INVENTORY_GROUP_LOOP hosts.ini:2:1']],
     ['h oops\n', ['INI_VARIABLE hosts.ini:1:3']],
     ['h a="b\n', ['INI_QUOTES hosts.ini:1:1']],
     ['[a]\n[a:vars]\nnothing\n', ['INI_VARIABLE hosts.ini:3:1']],

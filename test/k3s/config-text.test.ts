@@ -16,8 +16,8 @@ describe('a config in a diff', () => {
     ['literal block', 'token: |\n  hunter2\n  more hunter2\nb: 2\n', 'token: [secret]\nb: 2\n'],
     [
       'folded block',
-      'a: 1\ndatastore-endpoint: >-\n  postgres://u:hunter2@h\n\n  ?x=hunter2\n',
-      'a: 1\ndatastore-endpoint: [secret]\n',
+      'a: 1\ndatastore-endpoint: >-\n  postgres://u:hunter2@h\n\n  ?x=hunter2\nb: 2\n',
+      'a: 1\ndatastore-endpoint: [secret]\nb: 2\n',
     ],
     ['over several lines', 'token: "hunter2\n  hunter2"\nb: 2\n', 'token: [secret]\nb: 2\n'],
     ['a list', 'vpn-auth:\n  - hunter2\n  - hunter2\nb: 2\n', 'vpn-auth:\n  [secret]\nb: 2\n'],

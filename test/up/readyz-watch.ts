@@ -45,13 +45,15 @@ export class ReadyzWatch {
     return new ReadyzWatch(servers, agent);
   }
 
-  /** How long at a stretch fewer servers than this were ready. */
+  /** How long at a stretch fewer servers than this were ready, from the last time that all was well to the next, in ms. */
   longestBelow(count: number): number {
     let longest = 0;
-    let since: number | undefined;
+    let wellAt = this.rounds[0]?.atMs ?? 0;
+    let isBelow = false;
     for (const { atMs, ready } of this.rounds) {
-      since = ready.length < count ? (since ?? atMs) : undefined;
-      if (since !== undefined) longest = Math.max(longest, atMs - since);
+      if (isBelow) longest = Math.max(longest, atMs - wellAt);
+      isBelow = ready.length < count;
+      if (!isBelow) wellAt = atMs;
     }
     return longest;
   }

@@ -1,15 +1,6 @@
-import { TemplateError } from './template-error.ts';
-import {
-  compareText,
-  dictEntries,
-  isDict,
-  isNumber,
-  repr,
-  toText,
-  typeName,
-  Undefined,
-} from './template-value.ts';
-import { resolvePlain } from './template-yaml-scalar.ts';
+import { TemplateError } from './error.ts';
+import { compareText, dictEntries, isDict, isNumber, repr, toText, typeName, Undefined } from './value.ts';
+import { resolvePlain } from './yaml-scalar.ts';
 
 export interface YamlStyle {
   readonly indent?: number;

@@ -1,5 +1,5 @@
 import { createContext, Script } from 'node:vm';
-import { TemplateError } from './template-error.ts';
+import { TemplateError } from './error.ts';
 
 export interface RegexOptions {
   readonly ignoreCase?: boolean;

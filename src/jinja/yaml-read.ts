@@ -11,8 +11,8 @@ import {
   Scalar,
   type YAMLMap,
 } from 'yaml';
-import { setOwn, toText } from './template-value.ts';
-import { resolvePlain } from './template-yaml-scalar.ts';
+import { setOwn, toText } from './value.ts';
+import { resolvePlain } from './yaml-scalar.ts';
 
 /** Something wrong or doubtful in YAML text. The offset counts characters from 0. */
 export interface YamlFinding {

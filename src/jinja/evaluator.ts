@@ -1,7 +1,7 @@
-import { TemplateError } from './template-error.ts';
-import { formatPercent } from './template-format.ts';
-import { callMethod, isMethod } from './template-methods.ts';
-import type { Arguments, Block, Expression, Parameter, Statement, Target } from './template-syntax.ts';
+import { TemplateError } from './error.ts';
+import { formatPercent } from './format.ts';
+import { callMethod, isMethod } from './methods.ts';
+import type { Arguments, Block, Expression, Parameter, Statement, Target } from './syntax.ts';
 import {
   Callable,
   compare,
@@ -24,7 +24,7 @@ import {
   tupleOf,
   typeName,
   Undefined,
-} from './template-value.ts';
+} from './value.ts';
 
 export type NamedArguments = ReadonlyMap<string, unknown>;
 

@@ -1,5 +1,5 @@
-import { unescapeString } from './template-lexer.ts';
-import { makeFloat, Tuple, tupleOf } from './template-value.ts';
+import { unescapeString } from './lexer.ts';
+import { makeFloat, Tuple, tupleOf } from './value.ts';
 
 const DEEPEST = 100;
 const SPACE = /[ \t\r\n\f]*/y;

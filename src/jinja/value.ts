@@ -1,5 +1,5 @@
-import { Secret } from './secret.ts';
-import { TemplateError } from './template-error.ts';
+import { Secret } from '../core/secret.ts';
+import { TemplateError } from './error.ts';
 
 /**
  * A name or key that does not exist. Attributes of it are undefined too (so `a.b.c | default(x)` works), any other use

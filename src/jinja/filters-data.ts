@@ -1,7 +1,7 @@
-import { FilterArguments } from './template-arguments.ts';
-import { TemplateError } from './template-error.ts';
-import type { Evaluator, Filter } from './template-evaluator.ts';
-import { PythonRandom } from './template-random.ts';
+import { FilterArguments } from './arguments.ts';
+import { TemplateError } from './error.ts';
+import type { Evaluator, Filter } from './evaluator.ts';
+import { PythonRandom } from './random.ts';
 import {
   compare,
   type Dict,
@@ -23,7 +23,7 @@ import {
   tupleOf,
   typeName,
   Undefined,
-} from './template-value.ts';
+} from './value.ts';
 
 type Apply = (value: unknown, args: FilterArguments, evaluator: Evaluator) => unknown;
 

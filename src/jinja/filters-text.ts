@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import { posix } from 'node:path';
-import { FilterArguments } from './template-arguments.ts';
-import { TemplateError } from './template-error.ts';
-import type { Filter } from './template-evaluator.ts';
-import { formatPercent } from './template-format.ts';
-import { dumpJson } from './template-json.ts';
-import { capitalizeText, replaceText, splitText, stripText } from './template-methods.ts';
-import { compileRegex, escapeRegex, expandReplacement, firstMatch, matchAll } from './template-regex.ts';
+import { FilterArguments } from './arguments.ts';
+import { TemplateError } from './error.ts';
+import type { Filter } from './evaluator.ts';
+import { formatPercent } from './format.ts';
+import { dumpJson } from './json.ts';
+import { capitalizeText, replaceText, splitText, stripText } from './methods.ts';
+import { compileRegex, escapeRegex, expandReplacement, firstMatch, matchAll } from './regex.ts';
 import {
   dictEntries,
   isDict,
@@ -19,9 +19,9 @@ import {
   toText,
   tupleOf,
   typeName,
-} from './template-value.ts';
-import { dumpYaml } from './template-yaml.ts';
-import { readYaml, YamlValues } from './template-yaml-read.ts';
+} from './value.ts';
+import { dumpYaml } from './yaml.ts';
+import { readYaml, YamlValues } from './yaml-read.ts';
 
 /** A filter over text: whatever comes is made text first, as Jinja's do. */
 function onText(apply: (value: string, args: FilterArguments) => unknown): Filter {

@@ -1,5 +1,5 @@
-import { TemplateError } from './template-error.ts';
-import { isNumber, isTrue, numberOf, typeName, Undefined } from './template-value.ts';
+import { TemplateError } from './error.ts';
+import { isNumber, isTrue, numberOf, typeName, Undefined } from './value.ts';
 
 /** The arguments of a filter or test, by place or by name, as Python would bind them. */
 export class FilterArguments {

@@ -1,15 +1,5 @@
-import { TemplateError } from './template-error.ts';
-import {
-  dictGet,
-  isDict,
-  isFloat,
-  isNumber,
-  numberOf,
-  repr,
-  Tuple,
-  toText,
-  typeName,
-} from './template-value.ts';
+import { TemplateError } from './error.ts';
+import { dictGet, isDict, isFloat, isNumber, numberOf, repr, Tuple, toText, typeName } from './value.ts';
 
 const PERCENT = /%(?:\(([^)]*)\))?([-+ 0#]*)(\*|\d+)?(?:\.(\*|\d+))?[hlL]?([diouxXeEfFgGcrsa%])/g;
 const WIDEST = 10_000;

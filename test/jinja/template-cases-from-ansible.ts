@@ -1,6 +1,6 @@
 /**
  * Asks a real Ansible for the answers in template-cases.json and says where they differ. Not part of the tests:
- *   npx tsx test/core/template-cases-from-ansible.ts
+ *   npx tsx test/jinja/template-cases-from-ansible.ts
  */
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';

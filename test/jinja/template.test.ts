@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { Secret } from '../../src/core/secret.ts';
-import { renderTemplate, type TemplateScope, testExpression } from '../../src/core/template.ts';
-import { TemplateError } from '../../src/core/template-error.ts';
+import { TemplateError } from '../../src/jinja/error.ts';
+import { renderTemplate, type TemplateScope, testExpression } from '../../src/jinja/template.ts';
 
 interface Case {
   readonly template: string;

@@ -1,9 +1,9 @@
-import { FilterArguments } from './template-arguments.ts';
-import { TemplateError } from './template-error.ts';
-import { contains, type Test } from './template-evaluator.ts';
-import { toBoolean } from './template-filters-text.ts';
-import { parseNetwork } from './template-ip.ts';
-import { compileRegex, firstMatch } from './template-regex.ts';
+import { FilterArguments } from './arguments.ts';
+import { TemplateError } from './error.ts';
+import { contains, type Test } from './evaluator.ts';
+import { toBoolean } from './filters-text.ts';
+import { parseNetwork } from './ip.ts';
+import { compileRegex, firstMatch } from './regex.ts';
 import {
   Callable,
   compare,
@@ -18,7 +18,7 @@ import {
   toText,
   typeName,
   Undefined,
-} from './template-value.ts';
+} from './value.ts';
 
 function test(holds: (value: unknown, args: FilterArguments) => boolean): Test {
   return { holds: (value, args, named) => holds(value, new FilterArguments(args, named)) };

@@ -1,5 +1,5 @@
-import { TemplateError } from './template-error.ts';
-import { formatBraces } from './template-format.ts';
+import { TemplateError } from './error.ts';
+import { formatBraces } from './format.ts';
 import {
   type Dict,
   dictEntries,
@@ -16,7 +16,7 @@ import {
   tupleOf,
   typeName,
   Undefined,
-} from './template-value.ts';
+} from './value.ts';
 
 type Named = ReadonlyMap<string, unknown>;
 type Method<T> = (value: T, args: readonly unknown[], named: Named) => unknown;

@@ -1,4 +1,4 @@
-import { TemplateError } from './template-error.ts';
+import { TemplateError } from './error.ts';
 
 export interface TemplateToken {
   readonly kind: 'name' | 'string' | 'number' | 'operator' | 'end';

@@ -1,8 +1,8 @@
 import { isIPv4, isIPv6 } from 'node:net';
-import { FilterArguments } from './template-arguments.ts';
-import { TemplateError } from './template-error.ts';
-import type { Filter } from './template-evaluator.ts';
-import { isNumber, numberOf, toText } from './template-value.ts';
+import { FilterArguments } from './arguments.ts';
+import { TemplateError } from './error.ts';
+import type { Filter } from './evaluator.ts';
+import { isNumber, numberOf, toText } from './value.ts';
 
 /** An address, perhaps with the size of its network. */
 export interface Network {

@@ -1,14 +1,5 @@
-import { TemplateError } from './template-error.ts';
-import {
-  compareText,
-  dictEntries,
-  isDict,
-  isNumber,
-  repr,
-  toText,
-  typeName,
-  Undefined,
-} from './template-value.ts';
+import { TemplateError } from './error.ts';
+import { compareText, dictEntries, isDict, isNumber, repr, toText, typeName, Undefined } from './value.ts';
 
 export interface JsonStyle {
   readonly indent?: number;

@@ -1,13 +1,13 @@
-import { Secret } from './secret.ts';
-import { TemplateError } from './template-error.ts';
-import { Budget, Evaluator, type Filter, type Surroundings } from './template-evaluator.ts';
-import { DATA_FILTERS } from './template-filters-data.ts';
-import { TEXT_FILTERS } from './template-filters-text.ts';
-import { IP_FILTERS } from './template-ip.ts';
-import { NOT_LITERAL, parseLiteral } from './template-literal.ts';
-import { parseExpression, parseTemplate } from './template-parser.ts';
-import type { Block, Expression } from './template-syntax.ts';
-import { TESTS } from './template-tests.ts';
+import { Secret } from '../core/secret.ts';
+import { TemplateError } from './error.ts';
+import { Budget, Evaluator, type Filter, type Surroundings } from './evaluator.ts';
+import { DATA_FILTERS } from './filters-data.ts';
+import { TEXT_FILTERS } from './filters-text.ts';
+import { IP_FILTERS } from './ip.ts';
+import { NOT_LITERAL, parseLiteral } from './literal.ts';
+import { parseExpression, parseTemplate } from './parser.ts';
+import type { Block, Expression } from './syntax.ts';
+import { TESTS } from './tests.ts';
 import {
   Callable,
   dictEntries,
@@ -23,7 +23,7 @@ import {
   toText,
   tupleOf,
   Undefined,
-} from './template-value.ts';
+} from './value.ts';
 
 /** Where a template finds its names. */
 export interface TemplateScope {

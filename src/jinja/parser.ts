@@ -1,5 +1,5 @@
-import { TemplateError } from './template-error.ts';
-import { lexExpression, lexTemplate, type TemplatePiece, type TemplateToken } from './template-lexer.ts';
+import { TemplateError } from './error.ts';
+import { lexExpression, lexTemplate, type TemplatePiece, type TemplateToken } from './lexer.ts';
 import type {
   Arguments,
   BinaryOperator,
@@ -9,8 +9,8 @@ import type {
   Parameter,
   Statement,
   Target,
-} from './template-syntax.ts';
-import { makeFloat } from './template-value.ts';
+} from './syntax.ts';
+import { makeFloat } from './value.ts';
 
 /** Blocks or operators nested deeper than this are refused, so that hostile input cannot exhaust the stack. */
 const DEEPEST = 100;

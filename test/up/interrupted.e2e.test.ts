@@ -1,0 +1,214 @@
+import { randomInt } from 'node:crypto';
+import { setTimeout as after } from 'node:timers/promises';
+import pLimit from 'p-limit';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { StampedEvent } from '../../src/engine/event.ts';
+import { type Ended, endedAs, ofKind } from './fleet-cli.ts';
+import { clusterNodes, type Lab, on, remains, startLab } from './lab.ts';
+
+/** However a run is broken off, running again heals it. */
+
+const token = 'unlikely-words-9Jx3';
+const seed = Number(process.env.FLEET_TEST_SEED ?? randomInt(2 ** 31));
+const moments = 10;
+
+/** mulberry32: small, and the same everywhere. */
+function randomOf(start: number): () => number {
+  let state = start;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const random = randomOf(seed);
+/** One in each tenth of a run, so that together they meet all of it. */
+const shares = Array.from({ length: moments }, (_, index) => (index + random()) / moments);
+
+const lab1 = { servers: 1, agents: 1, vars: { token } } as const;
+
+/** What stands on a node of a healthy cluster: every path with its type, mode and owner. k3s' own files are k3s' business. */
+async function paths(lab: Lab, name: string): Promise<string[]> {
+  const listed = await on(
+    lab,
+    name,
+    `find /etc /usr/local /home /root /opt /boot /var/lib/rancher/k3s/agent/images -printf '%y %m %U:%G %p\\n'`,
+  );
+  return listed.split('\n').sort();
+}
+
+/** Sums of the files that are fleet's alone, where they are there. A half-written one has another than the whole one. */
+async function sums(lab: Lab, name: string): Promise<Map<string, string>> {
+  const listed = await on(
+    lab,
+    name,
+    `sha256sum /usr/local/bin/k3s /etc/rancher/k3s/config.yaml.d/* /var/lib/rancher/k3s/agent/images/* /home/debian/.bashrc 2> /dev/null; true`,
+  );
+  return new Map(
+    listed.split('\n').flatMap((line) => {
+      const [sum, file] = line.split(/ [ *]/);
+      return sum && file ? [[file, sum] as const] : [];
+    }),
+  );
+}
+
+/** The files with the token in them that anybody on the node may read. */
+async function readableByAll(lab: Lab, name: string): Promise<string> {
+  const found = await on(
+    lab,
+    name,
+    `cd / && runuser -u ops -- grep -rslF -D skip -e '${token}' etc run tmp var usr/local home root opt; true`,
+  );
+  return found;
+}
+
+/** The lock of a run that died. It stands in nobody's way: whoever next has something to do on the host takes it over. */
+const deadLock = /^\/run\/fleet(\/jobs|\/lock(\/(owner|beat))?)?$/;
+
+/** @param healed the run after which it is to be so */
+async function expectHealthy(lab: Lab, where: string, healed: Ended): Promise<void> {
+  const nodes = await clusterNodes(lab.cli);
+  expect(Object.keys(nodes).sort(), where).toEqual(['agent-1', 'server-1']);
+  for (const node of Object.values(nodes))
+    expect(node, where).toMatchObject({ ready: true, cordoned: false });
+  for (const node of lab.nodes.nodes) {
+    const left = await remains(lab, node);
+    const isDone = endedAs(healed.events, 'changed').some((name) => name.startsWith(`${node.name}: `));
+    expect(isDone ? left : left.filter((path) => !deadLock.test(path)), `${node.name}, ${where}`).toEqual([]);
+  }
+}
+
+describe(`kill -9 (FLEET_TEST_SEED=${seed})`, () => {
+  let timeline: readonly StampedEvent[];
+  let whole: Map<string, string[]>;
+
+  beforeAll(async () => {
+    await using lab = await startLab(lab1);
+    timeline = (await lab.cli.up()).events;
+    whole = new Map();
+    for (const { name } of lab.nodes.nodes) whole.set(name, await paths(lab, name));
+  });
+
+  /** The event behind which a share of the run is over, and how long behind it. */
+  function momentAt(share: number): { sequence: number; delayMs: number; words: string } {
+    const times = timeline.map(({ at }) => Date.parse(at));
+    const begun = times[0] ?? 0;
+    const atMs = begun + share * ((times.at(-1) ?? begun) - begun);
+    const index = times.findLastIndex((time) => time <= atMs);
+    const event = timeline[index];
+    const delayMs = atMs - (times[index] ?? atMs);
+    const { host, task } = { host: '', task: '', ...event };
+    return {
+      sequence: event?.sequence ?? 1,
+      delayMs,
+      words: `${Math.round(delayMs)} ms after ${event?.kind} ${host} ${task} (${Math.round(share * 100)} % of the run)`,
+    };
+  }
+
+  // Two at a time: more would only wait for each other on a small machine.
+  const lanes = pLimit(2);
+
+  test.concurrent.each(shares.map((share, index) => [index + 1, share] as const))(
+    'at moment %i: running again heals',
+    async (_number, share) =>
+      lanes(async () => {
+        const { sequence, delayMs, words } = momentAt(share);
+        await using lab = await startLab(lab1);
+        const running = lab.cli.start(['up', '--yes', '--output', 'json']);
+        await running.until((event) => event.sequence >= sequence);
+        await after(delayMs);
+        running.kill('SIGKILL');
+        const killed = await running.ended;
+        const where = `killed ${words}`;
+        if (ofKind(killed.events, 'run-finished').length === 0) expect(killed.code, where).toBeNull();
+
+        const broken = new Map<string, Map<string, string>>();
+        for (const { name } of lab.nodes.nodes) {
+          expect(await readableByAll(lab, name), `${name}, ${where}`).toBe('');
+          broken.set(name, await sums(lab, name));
+        }
+        const healed = await lab.cli.up();
+        expect(endedAs(healed.events, 'failed', 'skipped'), where).toEqual([]);
+        await expectHealthy(lab, where, healed);
+        for (const { name } of lab.nodes.nodes) {
+          expect(await paths(lab, name), `${name}, ${where}`).toEqual(whole.get(name));
+          const mended = await sums(lab, name);
+          // .bashrc was there before; everything else was either not there yet, or whole.
+          for (const [file, sum] of broken.get(name) ?? []) {
+            if (!file.endsWith('.bashrc')) expect(sum, `${file} of ${name}, ${where}`).toBe(mended.get(file));
+          }
+        }
+        const plan = await lab.cli.plan();
+        expect({ code: plan.code, left: endedAs(plan.events, 'would-change') }, where).toEqual({
+          code: 0,
+          left: [],
+        });
+      }),
+  );
+});
+
+describe('Ctrl-C', () => {
+  let lab: Lab;
+
+  beforeAll(async () => {
+    lab = await startLab(lab1);
+  });
+
+  afterAll(async () => {
+    await lab?.stop();
+  });
+
+  test('in the middle of an installation: it is finished, nothing new begins, and it says where it stopped', async () => {
+    const running = lab.cli.start(['up', '--yes']);
+    await running.untilSaid(/^server-1: Unit, environment and scripts: /m);
+    running.kill('SIGINT');
+    const { code, stderr } = await running.ended;
+    expect(code, stderr).toBe(130);
+    const [, rest = ''] = stderr.split('Stopping: what runs is finished first.');
+    expect(rest).toMatch(/server-1: Unit, environment and scripts/);
+    expect(rest).toMatch(/^Interrupted; run again to go on from there/m);
+    expect(stderr).not.toMatch(/server-1: k3s runs with what is on disk: k3s: /);
+    expect(
+      await on(lab, 'server-1', 'ls /usr/local/bin/k3s-uninstall.sh && systemctl is-active k3s || true'),
+    ).toBe('/usr/local/bin/k3s-uninstall.sh\ninactive');
+    expect(await on(lab, 'server-1', 'stat -c %a /etc/systemd/system/k3s.service.env')).toBe('600');
+    for (const node of lab.nodes.nodes) expect(await remains(lab, node), node.name).toEqual([]);
+  });
+
+  test('while it waits for a node: the run resumes where it was, and ends at once', async () => {
+    const running = lab.cli.start(['up', '--yes', '--output', 'json']);
+    const isWaiting = (event: StampedEvent): boolean =>
+      event.kind === 'task-waiting' && event.host === 'agent-1';
+    await running.until(isWaiting);
+    running.kill('SIGINT');
+    const { code, events, stderr } = await running.ended;
+    expect(code, stderr).toBe(130);
+    // What the first run had done was found done.
+    expect(endedAs(events, 'changed')).toContain('server-1: k3s runs with what is on disk');
+    expect(endedAs(events, 'changed')).not.toContain('server-1: k3s binary');
+    expect(ofKind(events, 'interrupted')).toMatchObject([
+      { running: ['agent-1: k3s runs with what is on disk'] },
+    ]);
+    expect(events.at(-1)).toMatchObject({ kind: 'run-finished', status: 'interrupted' });
+    for (const node of lab.nodes.nodes) expect(await remains(lab, node), node.name).toEqual([]);
+  });
+
+  test('the next run brings it to its end', async () => {
+    const healed = await lab.cli.up();
+    const changed = endedAs(healed.events, 'changed');
+    expect(changed.filter((name) => name.startsWith('server-1: k3s'))).toEqual([]);
+    await expectHealthy(lab, 'after two interruptions', healed);
+    await lab.cli.plan({ expect: 0 });
+  });
+
+  test('before anything has begun: 130, and nothing is changed', async () => {
+    const running = lab.cli.start(['up', '--yes', '--output', 'json']);
+    await running.until(({ kind }) => kind === 'run-started');
+    running.kill('SIGINT');
+    const { code, events } = await running.ended;
+    expect(code).toBe(130);
+    expect(endedAs(events, 'changed')).toEqual([]);
+  });
+});
