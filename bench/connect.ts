@@ -5,7 +5,7 @@ import { measureQuietly, type Reading } from './measure.ts';
 import { startNodesWithPython } from './nodes-with-python.ts';
 import { turned } from './steps-on-one-host.ts';
 import { outcomeOf } from './tools.ts';
-import { cpuOfNodes, openWorkbench, type Workbench } from './workbench.ts';
+import { cpuOfNodes, type Workbench, withWorkbench } from './workbench.ts';
 
 const contenders = ['fleet', 'ansible-raw', 'mitogen', 'ansible'] as const;
 type Contender = (typeof contenders)[number];
@@ -72,6 +72,7 @@ function mustHaveReached(tool: Contender, reading: Reading, count: number): void
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  await using workbench = await openWorkbench();
-  process.stdout.write(await connecting(workbench, { counts: [1, 10, 50], rounds: 5 }));
+  await withWorkbench(async (workbench) => {
+    process.stdout.write(await connecting(workbench, { counts: [1, 10, 50], rounds: 5 }));
+  });
 }

@@ -1,11 +1,10 @@
 /** fleet as users run it: built and packed as `npm pack` does, unpacked into a folder of its own. */
-import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { repositoryRoot, runCommand } from '../test/fleet/docker.ts';
 
 /** An unpacked package. */
-export interface PackedFleet extends AsyncDisposable {
+export interface PackedFleet {
   /** The bundle's entry: `node <entry> …`. */
   readonly entry: string;
 }
@@ -14,17 +13,12 @@ export interface PackedFleet extends AsyncDisposable {
  * A copy, so that a build by somebody else in the middle of a measurement changes nothing. Its node_modules is this checkout's: the
  * bundle looks there for ssh2's optional native binding, as it does where npm installed it.
  */
-export async function packFleet(): Promise<PackedFleet> {
-  const folder = await mkdtemp(path.join(tmpdir(), 'fleet-bench-package-'));
+export async function packFleet(folder: string): Promise<PackedFleet> {
   await must('npm', ['pack', '--silent', '--pack-destination', folder], repositoryRoot);
   await must('sh', ['-c', 'tar -xzf fleet-*.tgz'], folder);
   const unpacked = path.join(folder, 'package');
-  await mkdir(unpacked, { recursive: true });
   await symlink(path.join(repositoryRoot, 'node_modules'), path.join(unpacked, 'node_modules'));
-  return {
-    entry: path.join(unpacked, 'dist', 'fleet.js'),
-    [Symbol.asyncDispose]: async () => await rm(folder, { recursive: true, force: true }),
-  };
+  return { entry: path.join(unpacked, 'dist', 'fleet.js') };
 }
 
 async function must(command: string, args: readonly string[], cwd: string): Promise<void> {

@@ -7,16 +7,17 @@ import { parseArgs } from 'node:util';
 import { repositoryRoot, runCommand } from '../test/fleet/docker.ts';
 import { clusterUp } from './cluster-up.ts';
 import { connecting } from './connect.ts';
+import { neverWait } from './measure.ts';
 import { startup } from './startup.ts';
 import { stepsOnOneHost } from './steps-on-one-host.ts';
-import { openWorkbench } from './workbench.ts';
+import { type Workbench, withWorkbench } from './workbench.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     nodes: { type: 'string', default: '5,20' },
     rounds: { type: 'string', default: '5' },
-    /** One round of everything: to see that it works. */
+    /** One round of everything, however busy the machine is: to see that it works. */
     quick: { type: 'boolean', default: false },
   },
 });
@@ -24,16 +25,20 @@ const parts = positionals.length > 0 ? positionals : ['startup', 'steps', 'up', 
 const rounds = values.quick ? 1 : Number(values.rounds);
 const say = (text: string): boolean => process.stdout.write(text);
 
-await using workbench = await openWorkbench();
-say(await machine());
-for (const part of parts) {
+if (values.quick) neverWait();
+await withWorkbench(async (workbench) => {
+  say(await machine());
+  for (const part of parts) await measured(part, workbench);
+});
+
+async function measured(part: string, workbench: Workbench): Promise<void> {
   switch (part) {
     case 'startup':
       say(await startup(workbench, { rounds: values.quick ? 5 : 31 }));
-      break;
+      return;
     case 'steps':
       say(await stepsOnOneHost(workbench, { rounds, distances: [0, 20] }));
-      break;
+      return;
     case 'up':
       for (const count of values.nodes.split(',').map(Number)) {
         say(
@@ -44,10 +49,10 @@ for (const part of parts) {
           }),
         );
       }
-      break;
+      return;
     case 'connect':
       say(await connecting(workbench, { counts: values.quick ? [1, 5] : [1, 10, 50], rounds }));
-      break;
+      return;
     default:
       throw new Error(`there is no part ${part}: startup, steps, up, connect`);
   }

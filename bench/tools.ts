@@ -1,6 +1,7 @@
 /** The three that are compared, as command lines over the same inventory. */
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fleetTestDirectory, runCommand } from '../test/fleet/docker.ts';
 import type { Command, Reading } from './measure.ts';
@@ -115,7 +116,8 @@ export class Toolbox {
         '[ssh_connection]',
         'pipelining = true',
         'ssh_args = -o ControlMaster=auto -o ControlPersist=60s -o PreferredAuthentications=publickey',
-        `control_path_dir = ${folder}/cp`,
+        // A socket's path must be short, whatever the path of the checkout.
+        `control_path_dir = ${path.join(tmpdir(), `fleet-bench-${tool}`)}`,
         '',
       ].join('\n'),
     );

@@ -1,33 +1,35 @@
 /** What every comparison needs: a folder of its own, the packed fleet, the tools, and nodes that count their CPU time. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { dockerClient } from '../test/fleet/docker.ts';
+import { dockerClient, repositoryRoot } from '../test/fleet/docker.ts';
+import { exclusively } from '../test/fleet/machine.ts';
 import type { FakeFleet } from '../test/fleet/nodes.ts';
-import { type CpuOf, groupCpuMs, groupOf } from './measure.ts';
+import { type CpuOf, groupCpuMs, groupOf, removeLeftGroups } from './measure.ts';
 import { type PackedFleet, packFleet } from './packed-fleet.ts';
 import { provideAnsible, Toolbox } from './tools.ts';
 
-export interface Workbench extends AsyncDisposable {
+export interface Workbench {
   /** For inventories, playbooks and journals of this run; deleted at its end. */
   readonly folder: string;
   readonly packed: PackedFleet;
   readonly tools: Toolbox;
 }
 
-export async function openWorkbench(): Promise<Workbench> {
+/** One at a time: two would measure each other. What a run that was killed left behind is removed first. */
+export async function withWorkbench(work: (workbench: Workbench) => Promise<void>): Promise<void> {
   await provideAnsible();
-  const folder = await mkdtemp(path.join(tmpdir(), 'fleet-bench-'));
-  const packed = await packFleet();
-  return {
-    folder,
-    packed,
-    tools: new Toolbox({ fleetEntry: packed.entry, folder }),
-    [Symbol.asyncDispose]: async () => {
-      await packed[Symbol.asyncDispose]();
+  const folder = path.join(repositoryRoot, '.cache', 'bench');
+  await exclusively(`${folder}.lock`, async () => {
+    removeLeftGroups();
+    await rm(folder, { recursive: true, force: true });
+    await mkdir(folder, { recursive: true });
+    try {
+      const packed = await packFleet(folder);
+      await work({ folder, packed, tools: new Toolbox({ fleetEntry: packed.entry, folder }) });
+    } finally {
       await rm(folder, { recursive: true, force: true });
-    },
-  };
+    }
+  });
 }
 
 /** CPU time of all nodes together. */

@@ -1,3 +1,4 @@
+import { parse } from 'yaml';
 import { type Redactor, Secret } from '../core/secret.ts';
 import type { Fleet, Host } from '../inventory/fleet.ts';
 import { variableInfo } from '../inventory/variables.ts';
@@ -28,12 +29,22 @@ function learnFrom({ vars }: Pick<Host, 'vars'>, redactor: Redactor, seen: Set<u
     if (seen.has(raw) && !(isNamed && isTemplated)) continue;
     seen.add(raw);
     learnValue(raw, isNamed && !isTemplated, redactor);
+    if (typeof raw === 'string' && name.endsWith('_config_yaml')) learnFromConfig(raw, redactor);
     if (!isNamed || !isTemplated) continue;
     try {
       learnValue(vars.get(name), true, redactor);
     } catch {
       // Wrong here and needed by nobody, or named by whoever needs it.
     }
+  }
+}
+
+/** A config file written into the inventory as text: its keys tell what is secret, as the names of variables do. */
+function learnFromConfig(text: string, redactor: Redactor): void {
+  try {
+    learnValue(parse(text), false, redactor);
+  } catch {
+    // Validation tells of a text that is no YAML.
   }
 }
 
@@ -46,7 +57,7 @@ function learnValue(value: unknown, isSecret: boolean, redactor: Redactor): void
       // No password opens it: it cannot leak either.
     }
   } else if (typeof value === 'string') {
-    if (isSecret) redactor.add(value);
+    if (isSecret && !value.includes('{{')) redactor.add(value);
     for (const pattern of secretsInside) {
       for (const [, found] of value.matchAll(pattern)) if (found !== undefined) redactor.add(found);
     }
@@ -54,7 +65,12 @@ function learnValue(value: unknown, isSecret: boolean, redactor: Redactor): void
   else if (Array.isArray(value)) for (const item of value) learnValue(item, isSecret, redactor);
   else if (value !== null && typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype) {
     for (const [key, item] of Object.entries(value)) {
-      learnValue(item, isSecret || secretName.test(key), redactor);
+      learnValue(item, isSecret || isSecretKey(key, item), redactor);
     }
   }
+}
+
+/** `auth` of registries.yaml is a mapping, or user and password as base64. */
+function isSecretKey(key: string, value: unknown): boolean {
+  return secretName.test(key.replaceAll('-', '_')) || (key === 'auth' && typeof value === 'string');
 }

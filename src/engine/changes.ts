@@ -42,10 +42,11 @@ export class Changes {
   isTouching(keys: readonly string[]): boolean {
     return this.#pending.some(({ prepared, plan }) => {
       if (plan.touches === 'everything') return keys.length > 0;
-      const patterns = [
-        ...this.deciding.placesOf(prepared).map(({ fact }) => fact.key),
-        ...(plan.touches ?? []),
-      ];
+      // As in a plan: a change that foresees anything foresees everything of its own that it alters.
+      const own = this.deciding
+        .placesOf(prepared)
+        .filter(({ question }) => plan.after === undefined || question in plan.after);
+      const patterns = [...own.map(({ fact }) => fact.key), ...(plan.touches ?? [])];
       return keys.some((key) => touches(patterns, key));
     });
   }

@@ -1,8 +1,9 @@
 import { FleetError, type Place } from '../core/errors.ts';
-import type { Fleet, Host, Variables } from '../inventory/fleet.ts';
+import type { Host, Variables } from '../inventory/fleet.ts';
 import type { ControlFact, Fact, Questions } from './fact.ts';
 import type { FactStore, Known } from './fact-store.ts';
 import type { Condition, Task } from './play.ts';
+import type { RunContext } from './run-context.ts';
 import type { AnyStep, HostView, Plan } from './step.ts';
 
 /** Coerces and checks a step's templated arguments. @throws FleetError(s) that name the argument. */
@@ -29,18 +30,18 @@ export function firstUnmet(conditions: readonly Condition[], scope: Variables): 
 export function prepare(
   task: Task,
   host: Host,
-  fleet: Fleet,
+  context: Pick<RunContext, 'fleet' | 'checkArgs' | 'decrypt'>,
   scope: Variables,
-  checkArgs: CheckArgs,
   item?: string,
 ): Prepared {
-  const args = checkArgs(task.step, scope.template(task.args, task.where), task.where);
+  const args = context.checkArgs(task.step, scope.template(task.args, task.where), task.where);
   const view: HostView = {
     name: host.name,
     groups: host.groups,
     vars: scope,
-    fleet,
+    fleet: context.fleet,
     searchPath: task.searchPath,
+    ...(context.decrypt === undefined ? {} : { decrypt: context.decrypt }),
   };
   return {
     task,
@@ -151,7 +152,11 @@ export function planFor(prepared: Prepared, seen: Record<string, unknown>): Plan
  * Whether anything a task is written with names one of these variables, directly or through variables that do.
  * Used for results that are not there yet; erring on the side of "yes" only costs a round trip.
  */
-export function mentions(task: Task, names: ReadonlySet<string>, scope: Variables): boolean {
+export function mentions(
+  task: Pick<Task, 'name' | 'when' | 'vars'> & Partial<Omit<Task, 'kind'>>,
+  names: ReadonlySet<string>,
+  scope: Variables,
+): boolean {
   if (names.size === 0) return false;
   const written = JSON.stringify([
     task.name,

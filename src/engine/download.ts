@@ -100,8 +100,15 @@ async function request(url: string): Promise<Response> {
   throw new HttpStatusError(
     response.status,
     response.statusText,
-    Number(response.headers.get('retry-after') ?? 0),
+    secondsOf(response.headers.get('retry-after')),
   );
+}
+
+/** `retry-after` counts seconds or names a date; what is neither asks for nothing. */
+function secondsOf(header: string | null): number {
+  if (header === null) return 0;
+  const seconds = /^\d+$/.test(header.trim()) ? Number(header) : (Date.parse(header) - Date.now()) / 1000;
+  return Number.isNaN(seconds) ? 0 : Math.max(0, seconds);
 }
 
 class HttpStatusError extends Error {

@@ -1,6 +1,7 @@
 import pLimit from 'p-limit';
 import { FleetError } from '../core/errors.ts';
 import type { Host, Variables } from '../inventory/fleet.ts';
+import { asData } from './as-data.ts';
 import { Changes, type PendingChange, type Performed } from './changes.ts';
 import { firstUnmet, mentions, type Prepared, prepare, templatedName } from './decide.ts';
 import { type AnyChange, Deciding } from './deciding.ts';
@@ -8,17 +9,18 @@ import { withVars } from './entries.ts';
 import { asHostError } from './host-error.ts';
 import { failedByCondition, judged, wantsAnother } from './judge.ts';
 import { itemsOf, loopScope } from './loop.ts';
-import type { Block, DynamicInclude, Entry, Play, Task } from './play.ts';
+import { isMeeting, readsOthers } from './meeting.ts';
+import type { Block, DynamicInclude, Entry, Play, RoleRun, Task } from './play.ts';
 import type { BatchShared, HostState, RunContext, TaskResult } from './run-context.ts';
 import { playScope, settledTask, taskScope } from './scope.ts';
-import { TaskReport, type Told } from './task-report.ts';
+import { hiddenText, TaskReport, type Told } from './task-report.ts';
 import { interrupted, pause } from './wait.ts';
 
 /** Thrown through the tasks of a host once one of them failed for good; it has been told already. */
 class TaskFailed extends Error {
   constructor(
     readonly error: FleetError,
-    readonly task: Task,
+    readonly task: Pick<Task, 'name' | 'anyErrorsFatal'>,
     readonly result: TaskResult,
   ) {
     super(error.message);
@@ -39,17 +41,21 @@ export class HostRun {
   readonly #deciding: Deciding;
   readonly #report: TaskReport;
   readonly #changes: Changes;
-  /** Names of results that are not there yet. */
-  readonly #awaited = new Set<string>();
   readonly #handlerTasks: Task[];
   readonly #notified = new Set<Task>();
   #taskNumber = 0;
+  /** Where the result of a loop's item belongs, by the scope that the item is worked on in. */
+  readonly #places = new WeakMap<Variables, { readonly results: LoopResults; readonly index: number }>();
+  /** How often this host came to a task: an include may bring the same one several times. */
+  readonly #visits = new Map<Task, number>();
+  readonly #questions = new Map<Task, number>();
+  readonly #endedRoles = new Set<RoleRun>();
 
   constructor(
     private readonly context: RunContext,
     private readonly play: Play,
     private readonly host: Host,
-    batch: readonly Host[],
+    private readonly batch: readonly Host[],
     private readonly shared: BatchShared,
   ) {
     this.#handlerTasks = [...play.handlers];
@@ -69,7 +75,27 @@ export class HostRun {
       if (thrown instanceof HostDone) return;
       const error = thrown instanceof TaskFailed ? thrown.error : asHostError(thrown, this.host.name);
       this.#state.failed = error;
+      this.shared.failures += 1;
+      // Others stop before their next task, not at the end of the play: that is what such a play is written for.
+      if (
+        (thrown instanceof TaskFailed && thrown.task.anyErrorsFatal === true) ||
+        endsTheRun(this.play, this.shared.failures, this.batch.length)
+      )
+        this.shared.fatal = true;
       this.context.emit({ kind: 'host-failed', host: this.host.name, error: error.toFault() });
+      if (this.play.forceHandlers === true) await this.#forcedHandlers();
+    } finally {
+      this.shared.meeting.leave(this.host.name);
+    }
+  }
+
+  /** The handlers of a host that failed, of which one may fail in its turn. */
+  async #forcedHandlers(): Promise<void> {
+    this.#changes.drop();
+    try {
+      await this.#handlers();
+    } catch {
+      // Told when it happened; the host has failed already.
     }
   }
 
@@ -100,7 +126,7 @@ export class HostRun {
         throw thrown;
       this.#changes.drop();
       this.#state.variables.ansible_failed_task = { name: thrown.task.name };
-      this.#state.variables.ansible_failed_result = thrown.result;
+      this.#state.variables.ansible_failed_result = asData(thrown.result);
       await this.#entries(block.rescue);
       await this.#flush();
     } finally {
@@ -113,27 +139,51 @@ export class HostRun {
   }
 
   async #include(include: DynamicInclude): Promise<void> {
+    if (include.role !== undefined && this.#endedRoles.has(include.role)) return;
     await this.#flush();
     const { loop } = include;
     const scope = taskScope(this.context, this.#base, this.host, include);
-    const items = loop === undefined ? [] : itemsOf(loop, scope);
-    const passes =
-      loop === undefined ? [scope] : items.map((_, index) => loopScope(loop, scope, items, index));
+    if (this.context.mode === 'plan' && mentions(include, this.#state.awaited, scope)) {
+      this.#report.included(include, 'would-change', 'it depends on what an earlier task will answer');
+      return;
+    }
+    const passes = this.#reading(include, () => {
+      if (loop === undefined) return [scope];
+      const items = itemsOf(loop, scope);
+      return items.map((_, index) => loopScope(loop, scope, items, index));
+    });
     for (const pass of passes) {
-      if (firstUnmet(include.when, pass) !== undefined) continue;
-      const item = loop === undefined ? {} : { [loop.variable]: pass.get(loop.variable) };
-      const entries = include.load(pass);
-      this.#handlerTasks.push(...(include.loadHandlers?.(pass) ?? []));
+      if (this.#reading(include, () => firstUnmet(include.when, pass)) !== undefined) continue;
+      // A role that ended in an earlier pass begins anew in this one.
+      this.#endedRoles.clear();
+      const item = loop === undefined ? {} : { [loop.variable]: asData(pass.get(loop.variable)) };
+      const entries = this.#reading(include, () => include.load(pass));
+      this.#handlerTasks.push(...this.#reading(include, () => include.loadHandlers?.(pass) ?? []));
       await this.#entries(entries.map((entry) => withVars(entry, { ...include.vars, ...item })));
+    }
+  }
+
+  /** What an include needs before its tasks begin fails as a task does: told, and for a block to rescue. */
+  #reading<Result>(include: DynamicInclude, read: () => Result): Result {
+    try {
+      return read();
+    } catch (thrown) {
+      const error = asHostError(thrown, this.host.name).within(
+        include.where === undefined ? {} : { where: include.where },
+      );
+      this.#report.included(include, 'failed', error.message, error);
+      throw new TaskFailed(error, include, { changed: false, failed: true, msg: error.message });
     }
   }
 
   async #task(written: Task): Promise<void> {
     if (this.context.signal.aborted) throw interrupted();
-    if (this.shared.ended !== false) throw new HostDone();
+    await this.#mayBegin(written);
+    if (written.role !== undefined && this.#endedRoles.has(written.role)) return;
     this.#taskNumber += 1;
+    if (this.context.confirmTask !== undefined && !(await this.#isWanted(written))) return;
     let scope = taskScope(this.context, this.#base, this.host, written);
-    if (mentions(written, this.#awaited, scope)) {
+    if (mentions(written, this.#awaitedBy(written), scope)) {
       if (this.context.mode === 'plan') {
         this.#inDoubt(written, scope);
         return;
@@ -151,27 +201,75 @@ export class HostRun {
     else await this.#throttled(written, task, scope);
   }
 
+  /** Waits for the others where a task must; ends here where the play has ended meanwhile. */
+  async #mayBegin(task: Task): Promise<void> {
+    const ended = (): boolean => this.shared.ended !== false || this.#isStopped();
+    if (ended()) throw new HostDone();
+    if (!isMeeting(task) || this.#state.failed !== undefined) return;
+    await this.#flush();
+    await this.shared.meeting.gather();
+    if (ended()) throw new HostDone();
+  }
+
+  /** A host that failed itself has only its forced handlers left, which nothing stops. A plan goes on: it shows all that is wrong. */
+  #isStopped(): boolean {
+    return this.shared.fatal && this.context.mode === 'apply' && this.#state.failed === undefined;
+  }
+
+  /** `--step`: asks a person, once for all hosts, after everything before it has been done. */
+  async #isWanted(task: Task): Promise<boolean> {
+    if (task.meta !== undefined) return true;
+    await this.#flush();
+    const visit = this.#visitOf(task, 'asked');
+    const answers = this.shared.wanted.get(task.origin ?? task) ?? [];
+    this.shared.wanted.set(task.origin ?? task, answers);
+    const scope = taskScope(this.context, this.#base, this.host, task);
+    answers[visit] ??= this.context.confirmTask?.(templatedName(task, scope)) ?? Promise.resolve(true);
+    return answers[visit];
+  }
+
+  /** Which time it is, from 0, that this host comes to a task. */
+  #visitOf(task: Task, purpose: 'asked' | 'run'): number {
+    const visits = purpose === 'asked' ? this.#questions : this.#visits;
+    const visit = visits.get(task.origin ?? task) ?? 0;
+    visits.set(task.origin ?? task, visit + 1);
+    return visit;
+  }
+
+  /** Names of results that are not there yet and that a task may mean: other hosts' too, where it reads those. */
+  #awaitedBy(task: Task): ReadonlySet<string> {
+    if (this.context.mode === 'apply' || !readsOthers(task)) return this.#state.awaited;
+    return new Set([...this.context.knownStates().values()].flatMap(({ awaited }) => [...awaited]));
+  }
+
   /** In a plan: what an earlier change will answer decides about this task. */
   #inDoubt(task: Task, scope: Variables): void {
     const told = { task, name: templatedName(task, scope) };
     this.#report.finished(told, 'would-change', 'it depends on what an earlier task will answer', {
       knownAfterApply: true,
     });
-    if (task.register !== undefined) this.#awaited.add(task.register);
+    if (task.register !== undefined) this.#state.awaited.add(task.register);
     this.#notify(task);
   }
 
   async #meta(task: Task, scope: Variables): Promise<void> {
-    if (firstUnmet(task.when, scope) !== undefined) return;
+    const unmet = firstUnmet(task.when, scope);
+    if (task.meta === 'end_play' || task.meta === 'end_batch') {
+      await this.#flush();
+      if (unmet === undefined) this.shared.ended = task.meta === 'end_play' ? 'play' : 'batch';
+      // Whoever goes on must know whether another host has ended the play here.
+      await this.shared.meeting.gather();
+      if (this.shared.ended !== false) throw new HostDone();
+      return;
+    }
+    if (unmet !== undefined) return;
     switch (task.meta) {
       case 'flush_handlers':
         await this.#handlers();
         return;
-      case 'end_play':
-      case 'end_batch':
-        await this.#flush();
-        this.shared.ended = task.meta === 'end_play' ? 'play' : 'batch';
-        throw new HostDone();
+      case 'end_role':
+        if (task.role !== undefined) this.#endedRoles.add(task.role);
+        return;
       case 'end_host':
         await this.#flush();
         throw new HostDone();
@@ -188,13 +286,17 @@ export class HostRun {
   }
 
   async #runOnce(written: Task, task: Task, scope: Variables): Promise<void> {
-    const begun = this.shared.once.get(written);
+    const origin = written.origin ?? written;
+    const visit = this.#visitOf(written, 'run');
+    const all = this.shared.once.get(origin) ?? [];
+    this.shared.once.set(origin, all);
+    const begun = all[visit];
     if (begun !== undefined) {
       this.#keep(task, await begun);
       return;
     }
     const running = this.#run(task, scope);
-    this.shared.once.set(written, running);
+    all[visit] = running;
     // Whoever waits for it hears of the failure; without a waiter it must not count as unhandled.
     running.catch(() => {});
     await running;
@@ -205,8 +307,9 @@ export class HostRun {
       await this.#run(task, scope);
       return;
     }
-    const limit = this.shared.throttles.get(written) ?? pLimit(task.throttle);
-    this.shared.throttles.set(written, limit);
+    const origin = written.origin ?? written;
+    const limit = this.shared.throttles.get(origin) ?? pLimit(task.throttle);
+    this.shared.throttles.set(origin, limit);
     await limit(() => this.#run(task, scope));
   }
 
@@ -228,31 +331,40 @@ export class HostRun {
       }
       items = itemsOf(loop, scope);
     } catch (thrown) {
+      await this.#flush();
       return this.#failed({ task, name: task.name }, asHostError(thrown, this.host.name), {}, Date.now());
     }
-    const results: TaskResult[] = [];
+    const results: LoopResults = [];
+    let latest = scope;
     for (const [index, item] of items.entries()) {
       if (index > 0 && loop.pauseMs > 0 && this.context.mode === 'apply') {
         await this.#flush();
         await pause(loop.pauseMs, this.context.signal);
       }
-      const result = await this.#one(task, loopScope(loop, scope, items, index), item);
-      if (result !== pending) results.push({ ...result, [loop.variable]: item });
+      const pass = loopScope(loop, latest, items, index);
+      this.#places.set(pass, { results, index });
+      const result = await this.#one(task, pass, item);
+      if (result === pending) continue;
+      results[index] = { ...result, [loop.variable]: item };
+      // What one item sets as a fact the next one sees: lists are gathered so.
+      if (this.#takeFacts(task, result)) latest = taskScope(this.context, this.#base, this.host, task);
     }
-    return this.#keep(task, {
-      changed: results.some((result) => result.changed === true),
-      failed: results.some((result) => result.failed === true),
-      results,
-    });
+    return this.#keep(task, loopResult(results));
   }
 
   /** Registers a result, and takes the facts that a step sets (`set_fact`, `setup`) into the host's variables. */
   #keep(task: Task, result: TaskResult): TaskResult {
-    if (task.register !== undefined && !this.#awaited.has(task.register))
-      this.#state.variables[task.register] = result;
-    const facts = result.ansible_facts;
-    if (facts !== null && typeof facts === 'object') Object.assign(this.#state.variables, facts);
+    if (task.register !== undefined && !this.#state.awaited.has(task.register))
+      this.#state.variables[task.register] = asData(result);
+    this.#takeFacts(task, result);
     return result;
+  }
+
+  #takeFacts(task: Task, { ansible_facts: facts }: TaskResult): boolean {
+    if (facts === null || typeof facts !== 'object') return false;
+    // The values of a file of variables are templates until they are used; all else was answered or templated.
+    Object.assign(this.#state.variables, task.step.name === 'include_vars' ? facts : asData(facts));
+    return true;
   }
 
   /** One task, or one item of its loop, until `until` is content. */
@@ -261,7 +373,7 @@ export class HostRun {
     for (let attempt = 1; ; attempt += 1) {
       const result = await this.#attempt(task, scope, item, startedAt, attempt);
       if (result !== again) {
-        if (result === pending && task.register !== undefined) this.#awaited.add(task.register);
+        if (result === pending && task.register !== undefined) this.#state.awaited.add(task.register);
         return result;
       }
       await pause(task.until?.delayMs ?? 0, this.context.signal);
@@ -284,7 +396,7 @@ export class HostRun {
         this.#report.finished(told, 'skipped', `not so: ${unmet}`, { startedAt });
         return { changed: false, skipped: true, skip_reason: 'Conditional result was False' };
       }
-      const prepared = prepare(task, this.host, this.context.fleet, scope, this.context.checkArgs, label);
+      const prepared = prepare(task, this.host, this.context, scope, label);
       if (this.context.mode === 'plan' && this.#deciding.isUnforeseeable(prepared)) {
         this.#report.finished(
           prepared,
@@ -302,6 +414,7 @@ export class HostRun {
       return await this.#decided(prepared, startedAt, attempt);
     } catch (thrown) {
       if (thrown instanceof TaskFailed || thrown instanceof HostDone) throw thrown;
+      await this.#flush();
       return this.#failed(told, asHostError(thrown, this.host.name), {}, startedAt);
     }
   }
@@ -317,10 +430,14 @@ export class HostRun {
     const plan = await this.#deciding.decide(prepared);
     switch (plan.verdict) {
       case 'refuse': {
+        // What comes before it in the playbook is done before it fails, and may itself be what fails.
+        await this.#flush();
         const error = new FleetError({ code: 'REFUSED', message: plan.because, fix: plan.fix });
         return this.#failed(prepared, error, {}, startedAt);
       }
       case 'unchanged':
+        // A fact is set when all before it has succeeded, not while it waits to be sent.
+        if (plan.result?.ansible_facts !== undefined) await this.#flush();
         return this.#settled(prepared, { changed: false, ...plan.result }, plan.because, startedAt, attempt);
       case 'change': {
         if (this.context.mode === 'plan' && task.checkMode !== false) {
@@ -351,30 +468,25 @@ export class HostRun {
     if (changes.length === 0) return;
     if (this.context.signal.aborted) throw interrupted();
     const performed = await this.#changes.perform(changes);
-    const loops = new Map<Task, TaskResult[]>();
+    const loops = new Map<Task, LoopResults>();
     for (const [index, change] of changes.entries()) {
       const outcome = performed[index];
       if (outcome === undefined) return;
-      const { task, item } = change.prepared;
+      const { task, scope } = change.prepared;
+      const place = this.#places.get(scope);
       const result = this.#concluded(change, outcome, 1);
       if (typeof result === 'symbol') continue;
-      if (task.register !== undefined) this.#awaited.delete(task.register);
-      if (item === undefined) this.#keep(task, result);
-      else
-        loops.set(task, [...(loops.get(task) ?? []), { ...result, [task.loop?.variable ?? 'item']: item }]);
+      if (task.register !== undefined) this.#state.awaited.delete(task.register);
+      if (place === undefined) {
+        this.#keep(task, result);
+        continue;
+      }
+      const variable = task.loop?.variable ?? 'item';
+      place.results[place.index] = { ...result, [variable]: scope.get(variable) };
+      loops.set(task, place.results);
     }
-    for (const [task, results] of loops) this.#keepLoop(task, results);
-  }
-
-  /** The items of a loop that changed nothing were registered when they were decided; now the others join them. */
-  #keepLoop(task: Task, results: readonly TaskResult[]): void {
-    if (task.register === undefined) return;
-    const before = this.#state.variables[task.register] as { results?: TaskResult[] } | undefined;
-    this.#state.variables[task.register] = {
-      changed: true,
-      failed: false,
-      results: [...(before?.results ?? []), ...results],
-    };
+    // Beside the items that changed nothing: their results are there since they were decided.
+    for (const [task, results] of loops) this.#keep(task, loopResult(results));
   }
 
   #concluded(change: PendingChange, performed: Performed, attempt: number): TaskResult | typeof again {
@@ -433,7 +545,7 @@ export class HostRun {
     plan?: AnyChange,
   ): TaskResult {
     const { task } = told;
-    const placed = error.within({
+    const placed = shownError(task, error).within({
       host: this.host.name,
       step: task.step.name,
       ...(task.where === undefined ? {} : { where: task.where }),
@@ -446,7 +558,6 @@ export class HostRun {
       ...(plan === undefined ? {} : { plan }),
     });
     if (ignored) return failed;
-    if (task.anyErrorsFatal === true) this.shared.fatal = true;
     throw new TaskFailed(placed, task, failed);
   }
 
@@ -471,6 +582,30 @@ export class HostRun {
       }
     }
   }
+}
+
+/** Whether this many failed hosts of a batch are too many. A play whose hosts have all failed ends the run too. */
+export function endsTheRun(play: Play, failures: number, size: number): boolean {
+  if (play.anyErrorsFatal || failures === size) return true;
+  return play.maxFailPercentage !== undefined && (failures * 100) / size > play.maxFailPercentage;
+}
+
+/** Results of a loop's items by their place; those that are not there yet are missing. */
+type LoopResults = TaskResult[];
+
+/** What `register` keeps of a loop. */
+function loopResult(items: LoopResults): TaskResult {
+  const results = items.filter((result) => result !== undefined);
+  return {
+    changed: results.some((result) => result.changed === true),
+    failed: results.some((result) => result.failed === true),
+    results,
+  };
+}
+
+/** An error as it may be told: what a command printed is among what `no_log` hides. */
+function shownError(task: Task, error: FleetError): FleetError {
+  return task.noLog ? new FleetError({ ...error.toFault(), message: hiddenText }) : error;
 }
 
 /** How much of a command's output an event carries. */

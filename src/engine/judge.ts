@@ -1,5 +1,6 @@
 import { FleetError } from '../core/errors.ts';
 import type { Variables } from '../inventory/fleet.ts';
+import { asData } from './as-data.ts';
 import { firstUnmet } from './decide.ts';
 import type { Task } from './play.ts';
 import type { TaskResult } from './run-context.ts';
@@ -8,7 +9,7 @@ import type { TaskResult } from './run-context.ts';
 export function judged(task: Task, scope: Variables, result: TaskResult): TaskResult {
   let judgement: TaskResult = { failed: false, ...result };
   const holds = (conditions: Task['changedWhen']): boolean =>
-    firstUnmet(conditions ?? [], withResult(task, scope.with(judgement), judgement)) === undefined;
+    firstUnmet(conditions ?? [], withResult(task, scope.with(asData(judgement)), judgement)) === undefined;
   if (task.changedWhen !== undefined) judgement = { ...judgement, changed: holds(task.changedWhen) };
   if (task.failedWhen !== undefined) judgement = { ...judgement, failed: holds(task.failedWhen) };
   return judgement;
@@ -22,7 +23,7 @@ export function wantsAnother(task: Task, scope: Variables, result: TaskResult, a
 }
 
 function withResult(task: Task, scope: Variables, result: TaskResult): Variables {
-  return task.register === undefined ? scope : scope.with({ [task.register]: result });
+  return task.register === undefined ? scope : scope.with({ [task.register]: asData(result) });
 }
 
 /** The error of a result that `failed_when` takes as a failure. */

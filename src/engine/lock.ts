@@ -117,7 +117,8 @@ mkdir -p "\${lock%/*}" || exit 1
 take() { mkdir "$lock" 2>/dev/null && printf '%s\n' "$owner" > "$lock/owner" && date +%s > "$lock/beat"; }
 take && exit 0
 [ "$(cat "$lock/owner" 2>/dev/null)" = "$owner" ] && exit 0
-beat=$(cat "$lock/beat" 2>/dev/null || echo 0); dead=${dead}
+# A lock that is just being made has no beat yet: its own age counts until then.
+beat=$(cat "$lock/beat" 2>/dev/null); beat=\${beat:-$(stat -c %Y "$lock" 2>/dev/null || date +%s)}; dead=${dead}
 if [ $(($(date +%s) - beat)) -gt ${staleAfterSeconds} ] || { [ -n "$dead" ] && [ "$(cat "$lock/owner" 2>/dev/null)" = "$dead" ]; }; then
   stale=$(cat "$lock/owner" 2>/dev/null); aside="$lock.stale.$$"
   if mv "$lock" "$aside" 2>/dev/null; then

@@ -23,7 +23,7 @@ export function lookAhead(plays: readonly Play[], context: RunContext): Wanted {
   const control = new Map<string, ControlFact<unknown>>();
   const want = (task: Task, host: Host, scope: Variables): void => {
     if (task.delegateTo !== undefined || firstUnmet(task.when, scope) !== undefined) return;
-    const { questions } = prepare(task, host, context.fleet, scope, context.checkArgs);
+    const { questions } = prepare(task, host, context, scope);
     for (const fact of controlFactsOf(questions)) control.set(fact.key, fact);
     for (const { host: name, fact } of placesOf(
       questions,

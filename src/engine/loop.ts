@@ -1,5 +1,6 @@
 import { FleetError } from '../core/errors.ts';
 import type { Variables } from '../inventory/fleet.ts';
+import { asData } from './as-data.ts';
 import type { Loop } from './play.ts';
 
 /** The items of a loop, templated. @throws FleetError LOOP_NOT_A_LIST, or what its `with_…` form says of the value */
@@ -22,12 +23,12 @@ export function loopScope(loop: Loop, scope: Variables, items: readonly unknown[
     length: items.length,
     revindex: items.length - index,
     revindex0: items.length - index - 1,
-    allitems: items,
-    ...(index > 0 ? { previtem: items[index - 1] } : {}),
-    ...(index < items.length - 1 ? { nextitem: items[index + 1] } : {}),
+    allitems: asData(items),
+    ...(index > 0 ? { previtem: asData(items[index - 1]) } : {}),
+    ...(index < items.length - 1 ? { nextitem: asData(items[index + 1]) } : {}),
   };
   return scope.with({
-    [loop.variable]: items[index],
+    [loop.variable]: asData(items[index]),
     ansible_loop_var: loop.variable,
     ansible_loop: loop.extended === true ? { ...position, ...extended } : position,
     ...(loop.indexVariable === undefined ? {} : { [loop.indexVariable]: index }),

@@ -52,6 +52,17 @@ export interface Task {
   readonly throttle?: number;
   /** Settings that only a host's variables decide. */
   readonly templated?: TemplatedSettings;
+  /** Parameters of its role and of the includes around it: above what was registered or set as a fact, as in Ansible. */
+  readonly params?: Readonly<Record<string, unknown>>;
+  /** Which taking part of which role it belongs to: what `meta: end_role` ends. */
+  readonly role?: RoleRun;
+  /** The task that an include made this one of: what `run_once` and `throttle` of all hosts go by. */
+  readonly origin?: Task;
+}
+
+/** One taking part of a role in a play; the same role named twice is two. */
+export interface RoleRun {
+  readonly name: string;
 }
 
 /** What `meta:` asks of the run. */
@@ -137,6 +148,8 @@ export interface DynamicInclude {
   readonly loadHandlers?: (scope: Variables) => readonly Task[];
   /** Defaults of its role, as `Task.defaults`. */
   readonly defaults?: Readonly<Record<string, unknown>>;
+  readonly params?: Readonly<Record<string, unknown>>;
+  readonly role?: RoleRun;
 }
 
 export type Entry = Task | Block | DynamicInclude;
@@ -160,4 +173,6 @@ export interface Play {
   readonly defaults?: Readonly<Record<string, unknown>>;
   /** `free`: a host does not wait for the others between tasks. */
   readonly strategy?: 'linear' | 'free';
+  /** Handlers that a host was notified of run even when one of its tasks failed. */
+  readonly forceHandlers?: boolean;
 }

@@ -1,11 +1,13 @@
 import type { LimitFunction } from 'p-limit';
 import type { FleetError } from '../core/errors.ts';
+import type { Secret } from '../core/secret.ts';
 import type { Fleet } from '../inventory/fleet.ts';
 import type { CheckArgs } from './decide.ts';
 import type { EmitEvent } from './event.ts';
 import type { ControlFact } from './fact.ts';
 import type { Known } from './fact-store.ts';
 import type { HostSession } from './host-session.ts';
+import type { Meeting } from './meeting.ts';
 import type { Task, TaskBecome } from './play.ts';
 
 /** What a task leaves for `register`: plain data, `changed` and `failed` among it. */
@@ -14,12 +16,18 @@ export type TaskResult = Record<string, unknown>;
 /** What one host carries from play to play: what it registered, what failed, how its tasks ended. */
 export interface HostState {
   readonly variables: Record<string, unknown>;
+  /** Names of results that are not there yet: of changes not yet sent or, in a plan, never to be sent. */
+  readonly awaited: Set<string>;
   failed?: FleetError;
   readonly counts: { unchanged: number; changed: number; skipped: number; failed: number; ignored: number };
 }
 
 export function newHostState(): HostState {
-  return { variables: {}, counts: { unchanged: 0, changed: 0, skipped: 0, failed: 0, ignored: 0 } };
+  return {
+    variables: {},
+    awaited: new Set(),
+    counts: { unchanged: 0, changed: 0, skipped: 0, failed: 0, ignored: 0 },
+  };
 }
 
 /** Answers of the control node, each asked once per run. */
@@ -39,6 +47,8 @@ export interface RunContext {
   /** The session with a host as the user that the task wants; names outside the inventory only where Ansible allows them. */
   readonly sessionOf: (host: string, become: TaskBecome | undefined) => HostSession;
   readonly stateOf: (host: string) => HostState;
+  /** What has begun of the other hosts: nothing for one that takes no part in the run. */
+  readonly knownStates: () => ReadonlyMap<string, HostState>;
   readonly control: ControlFacts;
   readonly signal: AbortSignal;
   /** Takes the lock of a host before the first change to it. @throws FleetError LOCKED */
@@ -47,15 +57,25 @@ export interface RunContext {
   /** What is at work on hosts right now, `host: task`. */
   readonly running: Set<string>;
   readonly extraVars: Readonly<Record<string, unknown>>;
+  /** Opens vault text that a step comes upon on the control node. */
+  readonly decrypt?: (ciphertext: string) => Secret;
+  /** `--step`: whether this task shall run. */
+  readonly confirmTask?: (name: string) => Promise<boolean>;
 }
 
 /** What the hosts of one batch share. */
 export interface BatchShared {
-  /** `run_once`: the first host to arrive does it, the others take its result. */
-  readonly once: Map<Task, Promise<TaskResult>>;
+  /** `run_once`: the first host to arrive does it, the others take its result; by how often a host came to the task. */
+  readonly once: Map<Task, Promise<TaskResult>[]>;
   readonly throttles: Map<Task, LimitFunction>;
+  /** `--step`: what was answered, asked once for all hosts. */
+  readonly wanted: Map<Task, Promise<boolean>[]>;
+  /** Where hosts wait for each other before a task that reads what another one registered. */
+  readonly meeting: Meeting;
   /** `meta: end_play` or `end_batch`: nobody begins another task. */
   ended: false | 'batch' | 'play';
-  /** A task with `any_errors_fatal` failed. */
+  /** Too many hosts failed, or one did under `any_errors_fatal`: nobody begins another task. */
   fatal: boolean;
+  /** Hosts of the batch that failed so far. */
+  failures: number;
 }

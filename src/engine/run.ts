@@ -1,17 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import pLimit from 'p-limit';
 import { FleetError } from '../core/errors.ts';
-import type { Redactor } from '../core/secret.ts';
+import type { Redactor, Secret } from '../core/secret.ts';
 import type { Fleet, Host } from '../inventory/fleet.ts';
 import { batchesOf } from './batches.ts';
 import { ControlAnswers } from './control-answers.ts';
 import type { CheckArgs } from './decide.ts';
 import type { EmitEvent, Event, StampedEvent } from './event.ts';
 import type { Epoch } from './fact-store.ts';
-import { HostRun } from './host-run.ts';
+import { endsTheRun, HostRun } from './host-run.ts';
 import type { HostSession } from './host-session.ts';
 import { Locks } from './lock.ts';
 import { lookAhead } from './look-ahead.ts';
+import { Meeting, meets } from './meeting.ts';
 import type { Play } from './play.ts';
 import { type BatchShared, type HostState, newHostState, type RunContext } from './run-context.ts';
 import { type OpenConnection, Sessions } from './sessions.ts';
@@ -37,6 +38,10 @@ export interface RunOptions {
   readonly extraVars?: Readonly<Record<string, unknown>>;
   /** Whose lock stands for the whole cluster: the first of these that answers is locked before any other host. */
   readonly lockFirst?: readonly string[];
+  /** Opens vault text that a step comes upon on the control node. */
+  readonly decrypt?: (ciphertext: string) => Secret;
+  /** `--step`: asked before each task, once for all hosts. */
+  readonly confirmTask?: (name: string) => Promise<boolean>;
 }
 
 export type RunStatus = 'unchanged' | 'changed' | 'would-change' | 'failed' | 'interrupted';
@@ -187,6 +192,7 @@ class FleetRun implements Run {
         states.set(host, state);
         return state;
       },
+      knownStates: () => states,
       control: this.#control,
       signal: this.#options.signal,
       beforeChange: (session) => this.#lock(session),
@@ -196,6 +202,10 @@ class FleetRun implements Run {
       },
       running: this.#running,
       extraVars: this.#options.extraVars ?? {},
+      ...(this.#options.decrypt === undefined ? {} : { decrypt: this.#options.decrypt }),
+      ...(this.#options.confirmTask === undefined || mode === 'plan'
+        ? {}
+        : { confirmTask: this.#options.confirmTask }),
     };
   }
 
@@ -290,8 +300,15 @@ class FleetRun implements Run {
       mode: context.mode,
     });
     if (lost > 0 && play.anyErrorsFatal) return false;
-    const limit = pLimit(context.mode === 'plan' ? 1 : (this.#options.forks ?? defaultForks));
     const batches = batchesOf(alive, play.serial);
+    const together = meets(play.tasks) || context.confirmTask !== undefined;
+    const limit = pLimit(
+      context.mode === 'plan'
+        ? 1
+        : together
+          ? Math.max(1, alive.length)
+          : (this.#options.forks ?? defaultForks),
+    );
     for (const [index, batch] of batches.entries()) {
       if (this.#options.signal.aborted) return false;
       if (batches.length > 1) {
@@ -303,7 +320,16 @@ class FleetRun implements Run {
           of: batches.length,
         });
       }
-      const shared: BatchShared = { once: new Map(), throttles: new Map(), ended: false, fatal: false };
+      const shared: BatchShared = {
+        once: new Map(),
+        throttles: new Map(),
+        wanted: new Map(),
+        // A plan takes one host after the other: whoever comes to a meeting is alone.
+        meeting: new Meeting(context.mode === 'plan' ? [] : batch.map((host) => host.name)),
+        ended: false,
+        fatal: false,
+        failures: 0,
+      };
       await Promise.all(
         batch.map((host) => limit(() => new HostRun(context, play, host, batch, shared).run())),
       );
@@ -318,10 +344,4 @@ class FleetRun implements Run {
     await this.#locks.release();
     await this.#sessions.close();
   }
-}
-
-/** Whether this many failed hosts of a batch are too many. A play whose hosts have all failed ends the run too. */
-function endsTheRun(play: Play, failures: number, size: number): boolean {
-  if (play.anyErrorsFatal || failures === size) return true;
-  return play.maxFailPercentage !== undefined && (failures * 100) / size > play.maxFailPercentage;
 }

@@ -1,21 +1,38 @@
 import type { Host, Variables } from '../inventory/fleet.ts';
+import { HostVarsMap } from '../inventory/host-variables.ts';
 import type { Play, Task, TemplatedSettings } from './play.ts';
 import type { RunContext } from './run-context.ts';
 
 /**
  * The variables that a task of a host sees, in Ansible's order: role defaults, inventory, play, task, what was
- * registered or set as a fact, and `-e` above all.
+ * registered or set as a fact, parameters of roles and includes, and `-e` above all.
  */
 export function taskScope(
   context: RunContext,
   base: Variables,
   host: Host,
-  task: Pick<Task, 'vars' | 'defaults'>,
+  task: Pick<Task, 'vars' | 'defaults' | 'params'>,
 ): Variables {
   return withDefaults(base, task.defaults)
     .with(task.vars)
-    .with({ ...context.stateOf(host.name).variables, ...context.extraVars });
+    .with({ ...context.stateOf(host.name).variables, ...task.params, ...context.extraVars });
 }
+
+/** `hostvars` as a run knows it: the inventory's, and over that what each host registered or found out. */
+function hostvarsOf(context: RunContext): HostVarsMap {
+  const before = hostvars.get(context);
+  if (before !== undefined) return before;
+  const { fleet } = context;
+  const made = new HostVarsMap([...fleet.hosts.keys()], (name) => {
+    const found = context.knownStates().get(name)?.variables;
+    const vars = fleet.hosts.get(name)?.vars ?? (found === undefined ? undefined : fleet.vars);
+    return found === undefined ? vars : vars?.with(found);
+  });
+  hostvars.set(context, made);
+  return made;
+}
+
+const hostvars = new WeakMap<RunContext, HostVarsMap>();
 
 /** Variables with others laid under them. */
 function withDefaults(scope: Variables, defaults: Readonly<Record<string, unknown>> = {}): Variables {
@@ -30,6 +47,7 @@ export function playScope(context: RunContext, play: Play, host: Host, batch: re
     .filter((name) => context.stateOf(name).failed === undefined);
   const scope = host.vars.with({
     ...play.vars,
+    hostvars: hostvarsOf(context),
     ansible_check_mode: context.mode === 'plan',
     ansible_play_hosts: names,
     ansible_play_hosts_all: play.hosts.map(({ name }) => name),

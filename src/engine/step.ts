@@ -1,4 +1,5 @@
 import type { Static, TSchema } from '@sinclair/typebox';
+import type { Secret } from '../core/secret.ts';
 import type { Fleet, Variables } from '../inventory/fleet.ts';
 import type { Answer } from '../ssh/connection.ts';
 import type { Action } from './action.ts';
@@ -12,6 +13,8 @@ export interface HostView {
   readonly fleet: Fleet;
   /** The folders in which a step's local files are looked for, nearest first (the playbook's, then its `files/` or `templates/`). */
   readonly searchPath: readonly string[];
+  /** Opens text of ansible-vault that the step came upon on the control node. Absent where no run is. */
+  readonly decrypt?: (ciphertext: string) => Secret;
 }
 
 /** One before/after pair for a person. Either side is `undefined` where there is nothing. Secrets never enter a diff. */

@@ -1,7 +1,7 @@
 import type { FleetError } from '../core/errors.ts';
 import { describeAction } from './action-text.ts';
 import type { TaskStatus } from './event.ts';
-import type { Play, Task } from './play.ts';
+import type { DynamicInclude, Play, Task } from './play.ts';
 import type { HostState, RunContext } from './run-context.ts';
 import type { Change, Diff } from './step.ts';
 
@@ -44,12 +44,12 @@ export class TaskReport {
       host: this.host,
       task: name,
       step: task.step.name,
-      ...(item === undefined ? {} : { item }),
+      ...(item === undefined ? {} : { item: task.noLog ? hiddenText : item }),
     };
   }
 
-  #runningName({ name, item }: Told): string {
-    return `${this.host}: ${name}${item === undefined ? '' : ` (${item})`}`;
+  #runningName({ task, name, item }: Told): string {
+    return `${this.host}: ${name}${item === undefined || task.noLog ? '' : ` (${item})`}`;
   }
 
   started(told: Told, because: string): void {
@@ -62,11 +62,28 @@ export class TaskReport {
   }
 
   waiting(told: Told, what: string, reason: string, deadlineMs: number): void {
-    this.context.emit({ kind: 'task-waiting', ...this.#names(told), what, reason, deadlineMs });
+    const hidden = told.task.noLog ? { what: hiddenText, reason: hiddenText } : { what, reason };
+    this.context.emit({ kind: 'task-waiting', ...this.#names(told), ...hidden, deadlineMs });
   }
 
   progress(told: Told, text: string, done: number, total: number): void {
     this.context.emit({ kind: 'task-progress', ...this.#names(told), text, done, total, unit: 'bytes' });
+  }
+
+  /** An include that could not be read, or that a plan cannot follow. */
+  included(include: DynamicInclude, status: TaskStatus, because: string, error?: FleetError): void {
+    this.state.counts[counters[status]] += 1;
+    this.context.emit({
+      kind: 'task-finished',
+      play: this.play.name,
+      host: this.host,
+      task: include.name,
+      step: 'include',
+      status,
+      because,
+      ...(error === undefined ? { knownAfterApply: true } : { error: error.toFault() }),
+      durationMs: 0,
+    });
   }
 
   message(told: Told, text: string): void {
@@ -97,7 +114,8 @@ export class TaskReport {
   }
 }
 
-const hiddenText = 'hidden by no_log';
+/** Stands for all that `no_log` hides. */
+export const hiddenText = 'hidden by no_log';
 
 function presentDiff({ subject, before, after }: Diff) {
   return { subject, ...(before === undefined ? {} : { before }), ...(after === undefined ? {} : { after }) };

@@ -262,6 +262,8 @@ export interface FindQuery {
   readonly depth: number;
   readonly type: 'any' | 'directory' | 'file' | 'link';
   readonly hidden: boolean;
+  /** An extended regular expression that a line of the file must begin with. */
+  readonly contains?: string;
 }
 
 /** One found file. */
@@ -275,13 +277,18 @@ export function foundFiles(
 ): Fact<{ readonly clockS: number; readonly files: readonly FoundFile[] }> {
   const depth = query.depth < 0 ? [] : ['-maxdepth', String(query.depth)];
   const letter = { any: '', directory: 'd', file: 'f', link: 'l' }[query.type];
-  const type = letter === '' ? [] : ['-type', letter];
+  const type = [
+    ...(letter === '' ? [] : ['-type', letter]),
+    ...(query.contains === undefined
+      ? []
+      : ['-exec', 'grep', '-qaE', '-e', `^(${query.contains})`, '{}', ';']),
+  ];
   const scripts: ShellScript[] = query.paths.map(
     (path) =>
       sh`if [ -d ${path} ]; then find ${path} -mindepth 1 ${depth} ${type} -exec stat -c ${`${STAT_FORMAT} %n`} {} + ; fi`,
   );
   return {
-    key: `find:${query.paths.join(',')} ${query.depth} ${query.type}`,
+    key: `find:${query.paths.join(',')} ${query.depth} ${query.type} ${query.contains ?? ''}`,
     sh: scripts.reduce((all, next) => sh`${all}\n${next}`, sh`date +%s`),
     parse: (answer) => {
       const [clock = '0', ...rows] = answer.stdout.split('\n').filter((line) => line !== '');

@@ -81,10 +81,11 @@ export function parseFirewalld(stdout: string): FirewalldState {
   };
 }
 
+/** The entries of one zone's or policy's `--list-all`: `service ssh`, `port 6443/tcp`, `rich rule …`. */
 //   services: dhcpv6-client ssh
 //   rich rules:
 // 	rule family="ipv4" source address="10.0.0.0/8" accept
-function zoneEntries(listing: string): ReadonlySet<string> {
+export function zoneEntries(listing: string): ReadonlySet<string> {
   const entries = new Set<string>();
   const kinds: Readonly<Record<string, string>> = {
     services: 'service',

@@ -33,7 +33,7 @@ export interface NodeSettings {
   readonly systemdDir: string;
   readonly airgapDir: string | undefined;
   readonly useExternalDatabase: boolean;
-  readonly manageFirewall: boolean;
+  readonly manageFirewall: boolean | 'check';
   readonly artifactUrl: string;
   readonly channelsUrl: string;
   readonly binarySource: 'control' | 'node';
@@ -88,7 +88,10 @@ function readSettings(values: SettingValues): NodeSettings {
     systemdDir: values.text('systemd_dir') ?? String(fallback('systemd_dir')),
     airgapDir: values.text('airgap_dir'),
     useExternalDatabase: values.flag('use_external_database') ?? false,
-    manageFirewall: values.flag('manage_firewall') ?? false,
+    manageFirewall:
+      values.text('manage_firewall')?.trim() === 'check'
+        ? 'check'
+        : (values.flag('manage_firewall') ?? false),
     artifactUrl: values.text('artifact_url') ?? String(fallback('artifact_url')),
     channelsUrl: values.text('channels_url') ?? String(fallback('channels_url')),
     binarySource: values.choice('binary_source', ['control', 'node']) ?? 'control',

@@ -47,6 +47,11 @@ function flag(about: About) {
   );
 }
 
+/** A boolean as `flag` takes it, or one of some words. */
+function flagOr(words: readonly string[], about: About) {
+  return Type.Union([...flag(about).anyOf, Type.String({ enum: [...words] })], about);
+}
+
 function list(about: About) {
   return Type.Union(
     [Type.Array(Type.Union([Type.String(), Type.Number(), Type.Boolean()])), Type.String()],
@@ -182,10 +187,18 @@ export const VARIABLES = Type.Object(
       default: false,
       description: 'Whether the servers share a database of their own instead of embedded etcd.',
     }),
-    manage_firewall: flag({
+    manage_firewall: flagOr(['check'], {
       scope: 'node',
       default: false,
-      description: 'Whether ports are opened in firewalld or ufw where one is active.',
+      description:
+        'Whether ports are opened in firewalld or ufw where one is active; `check` only says what would be blocked.',
+    }),
+    firewall_api_clients: list({
+      scope: 'server',
+      default: ['any'],
+      description:
+        'With manage_firewall, the addresses and networks that may reach the API, beside the nodes.',
+      example: ['10.0.0.0/8'],
     }),
     server_group: text({
       scope: 'node',

@@ -319,6 +319,7 @@ class Compiler {
       ...(maxFailPercentage === undefined ? {} : { maxFailPercentage }),
       ...(Object.keys(context.play.roleDefaults).length === 0 ? {} : { defaults: context.play.roleDefaults }),
       strategy: strategy !== undefined && /free|host_pinned/.test(strategy) ? 'free' : 'linear',
+      ...(this.#isSo(at, words, 'force_handlers') === true ? { forceHandlers: true as const } : {}),
     };
   }
 
@@ -423,11 +424,15 @@ class Compiler {
   }
 
   #gathers(context: Context, words: Words): boolean {
-    const flag = flagOf(words, 'gather_facts');
-    if (flag === undefined) return true;
-    if (typeof flag === 'boolean') return flag;
-    const place = words.get('gather_facts')?.node.place ?? { file: context.file };
-    return truthOf(templateNow(context, flag, place)) ?? true;
+    return this.#isSo(context, words, 'gather_facts') ?? true;
+  }
+
+  /** A truth value of the play itself, its template decided now. */
+  #isSo(context: Context, words: Words, key: string): boolean | undefined {
+    const flag = flagOf(words, key);
+    if (flag === undefined || typeof flag === 'boolean') return flag;
+    const place = words.get(key)?.node.place ?? { file: context.file };
+    return truthOf(templateNow(context, flag, place));
   }
 
   #serial(context: Context, words: Words): readonly (number | string)[] {

@@ -33,6 +33,8 @@ export interface Inherited {
   readonly when: readonly Condition[];
   /** Of plays' imports, blocks, includes and tasks. */
   readonly vars: Readonly<Record<string, unknown>>;
+  /** Parameters of roles, and variables of includes: above what the run registers or sets as a fact. */
+  readonly params: Readonly<Record<string, unknown>>;
   /** Of the roles around it, the innermost winning; below `vars`. */
   readonly roleVars: Readonly<Record<string, unknown>>;
   readonly defaults: Readonly<Record<string, unknown>>;
@@ -46,6 +48,7 @@ export const nothingInherited: Inherited = {
   tags: [],
   when: [],
   vars: {},
+  params: {},
   roleVars: {},
   defaults: {},
   environment: {},
@@ -58,7 +61,7 @@ export function allVars(inherited: Inherited): Readonly<Record<string, unknown>>
   return { ...inherited.roleVars, ...inherited.vars };
 }
 
-/** The role that a task belongs to. */
+/** The role that a task belongs to; a new one each time that a role takes part. */
 export interface RoleScope {
   readonly name: string;
   readonly path: string;

@@ -94,6 +94,9 @@ export function finishTask(
     ...(anyErrorsFatal === undefined ? {} : { anyErrorsFatal }),
     ...(throttle === undefined || throttle === 0 ? {} : { throttle }),
     ...(Object.keys(templated).length === 0 ? {} : { templated }),
+    ...(Object.keys(inherited.params).length === 0 ? {} : { params: inherited.params }),
+    // A handler runs although the role that brought it has ended.
+    ...(context.role === undefined || context.handlers ? {} : { role: context.role }),
   };
   if (context.handlers) {
     const draft: HandlerDraft = { task, bareName };

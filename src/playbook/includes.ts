@@ -18,7 +18,16 @@ import { blockKeywords } from './keywords.ts';
 import type { Located } from './located.ts';
 import { meant } from './nearest.ts';
 import { compileRole, roleHandlersOf } from './roles.ts';
-import { conditionsOf, inherit, namesOf, readWords, templateNow, textOf, type Words } from './settings.ts';
+import {
+  conditionsOf,
+  inherit,
+  namesOf,
+  readWords,
+  templateNow,
+  textOf,
+  varsOf,
+  type Words,
+} from './settings.ts';
 import type { FoundStep } from './step-of.ts';
 import { isSelected } from './tags.ts';
 import { compileFile } from './tasks.ts';
@@ -100,7 +109,20 @@ export function compileDirective(
       ? roleEntries(inner, String(fixed), args, found.where)
       : staticFile(inner, String(fixed), where);
   }
-  return dynamic(context, words, { ...inherited, vars }, found, loop, name, args, isRole, where, ownTags);
+  const inline = Object.fromEntries(inlineVars);
+  return dynamic(
+    context,
+    words,
+    { ...inherited, vars },
+    found,
+    loop,
+    name,
+    args,
+    isRole,
+    where,
+    ownTags,
+    inline,
+  );
 }
 
 function staticFile(context: Context, name: string, where: Place): readonly Entry[] {
@@ -164,6 +186,7 @@ function dynamic(
   isRole: boolean,
   where: Place,
   ownTags: readonly string[],
+  inlineVars: Readonly<Record<string, unknown>>,
 ): readonly Entry[] {
   const { compilation } = context;
   const above = context.inherited;
@@ -172,6 +195,7 @@ function dynamic(
   const forChildren: Inherited = {
     ...applied,
     vars: { ...inherited.vars, ...applied.vars },
+    params: { ...inherited.params, ...varsOf(context, words), ...inlineVars },
     when: [...above.when, ...applied.when.slice(above.when.length)],
   };
   const inner: Context = { ...context, inherited: forChildren };
@@ -247,6 +271,8 @@ function dynamic(
     load: (scope) => load(scope).entries,
     ...(isRole && hasTemplate(name) ? { loadHandlers: (scope: Variables) => load(scope).handlers } : {}),
     ...(Object.keys(inherited.defaults).length === 0 ? {} : { defaults: inherited.defaults }),
+    ...(Object.keys(inherited.params).length === 0 ? {} : { params: inherited.params }),
+    ...(context.role === undefined ? {} : { role: context.role }),
   };
   return [include];
 }

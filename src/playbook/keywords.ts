@@ -154,9 +154,10 @@ export const playKeywords: Keywords = {
     'inventory, reverse_inventory, sorted, reverse_sorted or shuffle',
     'The order in which hosts are worked on.',
   ),
-  force_handlers: nothing(
-    'Run handlers after a failure.',
-    'Notified handlers always run on hosts that did not fail.',
+  force_handlers: keyword(
+    flag,
+    'true or false',
+    'Whether a host that failed still runs the handlers that it was notified of.',
   ),
 };
 

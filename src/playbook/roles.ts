@@ -72,7 +72,14 @@ function compileRoleEntry(context: Context, node: Located): readonly Entry[] {
     place: node.place,
     entries: params,
   });
-  const inner: Context = { ...context, inherited: { ...inherited, vars: { ...inherited.vars, ...own } } };
+  const inner: Context = {
+    ...context,
+    inherited: {
+      ...inherited,
+      vars: { ...inherited.vars, ...own },
+      params: { ...inherited.params, ...own },
+    },
+  };
   const name = templateNow(inner, written, node.place);
   if (name === undefined) return [];
   return compileRole(inner, {

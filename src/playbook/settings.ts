@@ -180,6 +180,7 @@ export function inherit(context: Context, words: Words): Inherited {
     tags: [...new Set([...above.tags, ...tagsOf(context, words)])],
     when: [...above.when, ...(conditionsOf(context, words, 'when') ?? [])],
     vars: { ...above.vars, ...varsOf(context, words) },
+    params: above.params,
     roleVars: above.roleVars,
     defaults: above.defaults,
     environment: { ...above.environment, ...environment.pairs },

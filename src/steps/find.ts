@@ -20,6 +20,7 @@ const args = Type.Object(
     recurse: optional(flag('Looks in folders below too.')),
     depth: optional(whole('How deep, with recurse.', { minimum: 1 })),
     hidden: optional(flag('Whether names that begin with a dot count.')),
+    contains: optional(text('A regular expression that a line of the file must begin with. Files only.')),
     age: optional(text('Older than so long (2w, 3d, 12h, 30m, 10s); with a minus, younger.')),
     age_stamp: optional(choice(['atime', 'ctime', 'mtime'], 'Which time counts. Default mtime.')),
     size: optional(text('At least so large (10m, 1g); with a minus, at most.')),
@@ -43,10 +44,16 @@ export const findStep = defineStep<typeof args, Seen>({
         depth: args.recurse === true ? (args.depth ?? -1) : 1,
         type: args.file_type ?? 'file',
         hidden: args.hidden === true,
+        ...(args.contains === undefined ? {} : { contains: extendedPattern(args.contains) }),
       }),
     ),
   }),
   plan(seen, args) {
+    if (args.contains !== undefined && /\(\?(?!:)|[*+?}]\?|\\[A-Zbz]/.test(args.contains))
+      return refuse(
+        `contains ${args.contains} is more than grep -E understands`,
+        'Leave out look-around, lazy quantifiers and \\b; or use a command with grep -P.',
+      );
     const patterns = (args.patterns ?? ['*']).map((one) => namePattern(one, args.use_regex === true));
     const excludes = (args.excludes ?? []).map((one) => namePattern(one, args.use_regex === true));
     const wrong = [...patterns, ...excludes].find((one) => typeof one === 'string');
@@ -103,6 +110,15 @@ function namePattern(written: string, isRegex: boolean): RegExp | string {
     .replaceAll('?', '.')
     .replace(/\[!/g, '[^');
   return pythonPattern(`^${body}$`, 's');
+}
+
+/** A Python pattern in the words of grep -E, which is all that a host is sure to have. */
+function extendedPattern(written: string): string {
+  return written
+    .replaceAll('(?:', '(')
+    .replaceAll('\\d', '[0-9]')
+    .replaceAll('\\s', '[[:space:]]')
+    .replaceAll('\\w', '[[:alnum:]_]');
 }
 
 function amount(written: string, units: Readonly<Record<string, number>>): number {

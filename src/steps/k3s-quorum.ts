@@ -43,7 +43,18 @@ export const k3sQuorumStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
     return change(
       `${running} of ${members.length} etcd members run, ${quorum} are needed`,
       [startAction(unitName(role), false)],
-      { after: { service: { ...seen.service, state: 'activating' } } },
+      {
+        after: {
+          service: { ...seen.service, state: 'activating' },
+          servers: new Map(
+            [...seen.servers].map(([name, data]) => [name, started(data, name === host.name)]),
+          ),
+        },
+      },
     );
   },
 });
+
+function started(data: ServerData | undefined, isOwn: boolean): ServerData | undefined {
+  return isOwn && data !== undefined ? { ...data, running: true } : data;
+}

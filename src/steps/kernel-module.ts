@@ -7,7 +7,7 @@ import { change, defineStep, type Plan, refuse, unchanged } from '../engine/step
 import { type Content, contentOf, type FileState, fileAt } from '../facts/file.ts';
 import { type Identity, identity } from '../facts/identity.ts';
 import { type KernelModuleState, kernelModule } from '../facts/kernel-module.ts';
-import { choice, optional, text } from './arguments.ts';
+import { choice, optional, path, text } from './arguments.ts';
 import { landFile } from './landed-file.ts';
 
 const args = Type.Object(
@@ -20,6 +20,9 @@ const args = Type.Object(
         ['disabled', 'present', 'absent'],
         'Whether /etc/modules-load.d loads it at boot. Default: present for `kernel_module`, disabled for `modprobe`.',
       ),
+    ),
+    load_file: optional(
+      path('The file that loads it at boot. Default /etc/modules-load.d/NAME.conf.'),
     ),
   },
   { additionalProperties: false },
@@ -41,7 +44,7 @@ function moduleStep(name: string, defaultPersistence: 'present' | 'disabled', su
     freeForm: 'name',
     examples: [`- ${name}: name=br_netfilter persistent=present`],
     look(args) {
-      const file = loadFile(args.name);
+      const file = args.load_file ?? loadFile(args.name);
       return {
         module: ask(kernelModule(args.name)),
         file: ask(fileAt(file)),
@@ -56,7 +59,7 @@ function moduleStep(name: string, defaultPersistence: 'present' | 'disabled', su
         args.persistent ??
         (isWanted ? defaultPersistence : defaultPersistence === 'present' ? 'absent' : 'disabled');
       const module = args.name;
-      const file = loadFile(module);
+      const file = args.load_file ?? loadFile(module);
       const actions: Action[] = [];
       const because: string[] = [];
       let after: Partial<Seen> = {};

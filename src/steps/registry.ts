@@ -20,6 +20,7 @@ import { hostsEntryStep } from './hosts-entry.ts';
 import { k3sAbsentStep } from './k3s-absent.ts';
 import { k3sBinaryStep } from './k3s-binary.ts';
 import { k3sConfigStep } from './k3s-config.ts';
+import { k3sFirewallStep } from './k3s-firewall.ts';
 import { k3sImagesStep } from './k3s-images.ts';
 import { k3sInstallStep } from './k3s-install.ts';
 import { k3sKubeconfigStep } from './k3s-kubeconfig.ts';
@@ -32,6 +33,7 @@ import { k3sServiceStep } from './k3s-service.ts';
 import { k3sStaleNodeStep } from './k3s-stale-node.ts';
 import { k3sUserKubectlStep } from './k3s-user-kubectl.ts';
 import { kernelModuleStep, modprobeStep } from './kernel-module.ts';
+import { k8sInfoStep, kubectlStep } from './kubectl.ts';
 import { lineinfileStep } from './lineinfile.ts';
 import { mountStep } from './mount.ts';
 import { nftablesStep } from './nftables.ts';
@@ -49,6 +51,7 @@ import { serviceStep } from './service.ts';
 import { setFactStep } from './set-fact.ts';
 import { setupStep } from './setup.ts';
 import { shellStep } from './shell.ts';
+import { slurpStep } from './slurp.ts';
 import { statStep } from './stat.ts';
 import { swapStep } from './swap.ts';
 import { sysctlStep } from './sysctl.ts';
@@ -85,7 +88,9 @@ export const allSteps: readonly AnyStep[] = [
   groupStep,
   hostnameStep,
   hostsEntryStep,
+  k8sInfoStep,
   kernelModuleStep,
+  kubectlStep,
   lineinfileStep,
   linkStep,
   modprobeStep,
@@ -104,6 +109,7 @@ export const allSteps: readonly AnyStep[] = [
   setFactStep,
   setupStep,
   shellStep,
+  slurpStep,
   statStep,
   swapStep,
   sysctlStep,
@@ -122,6 +128,7 @@ export const allSteps: readonly AnyStep[] = [
   k3sAbsentStep,
   k3sBinaryStep,
   k3sConfigStep,
+  k3sFirewallStep,
   k3sImagesStep,
   k3sInstallStep,
   k3sKubeconfigStep,

@@ -1,3 +1,4 @@
+import { posix } from 'node:path';
 import { Type } from '@sinclair/typebox';
 import { lines, sh } from '../core/shell.ts';
 import type { Action } from '../engine/action.ts';
@@ -5,7 +6,7 @@ import { ask } from '../engine/fact.ts';
 import { change, type Diff, defineStep, type Plan, refuse, unchanged } from '../engine/step.ts';
 import { type Content, contentOf, type FileState, fileAt } from '../facts/file.ts';
 import { type Identity, identity } from '../facts/identity.ts';
-import { isSwapLine, type SwapState, swapState } from '../facts/swap.ts';
+import { isSwapLine, maskedSwapNote, type SwapState, swapState } from '../facts/swap.ts';
 import { choice, flag, optional, path, whole } from './arguments.ts';
 import { landFile } from './landed-file.ts';
 
@@ -13,8 +14,8 @@ const args = Type.Object(
   {
     state: optional(
       choice(
-        ['off', 'on'],
-        'Off (the default): none in use and none after a reboot. On: the given file is in use.',
+        ['off', 'on', 'keep', 'limited', 'restored'],
+        'Off (the default): none in use and none after a reboot. On: the given file is in use. Keep and limited: swap stays as it is. Restored: what off had changed is as before.',
       ),
     ),
     path: optional(path('With state: on, the swap file. Default /swapfile.')),
@@ -52,7 +53,19 @@ export const swapStep = defineStep<typeof args, Seen>({
     me: ask(identity),
     swapFile: ask(fileAt(args.path ?? '/swapfile')),
   }),
-  plan: (seen, args): Plan<Seen> => (args.state === 'on' ? planOn(seen, args) : planOff(seen, args)),
+  plan(seen, args): Plan<Seen> {
+    switch (args.state) {
+      case 'on':
+        return planOn(seen, args);
+      case 'keep':
+      case 'limited':
+        return unchanged(`swap stays as it is: ${args.state}`);
+      case 'restored':
+        return planRestored(seen);
+      default:
+        return planOff(seen, args);
+    }
+  },
 });
 
 type SwapArgs = { readonly path?: string; readonly size_mb?: number; readonly persistent?: boolean };
@@ -78,20 +91,78 @@ function planOff(seen: Seen, args: SwapArgs): Plan<Seen> {
       actions.push(...landing.actions);
     }
   }
-  if (args.persistent !== false && swap.units.length > 0 && swap.inFstab.length === 0) {
+  if (args.persistent !== false && swap.units.length > 0) {
+    const masked = [...new Set([...swap.masked, ...swap.units])];
     because.push(`systemd starts ${swap.units.join(', ')}`);
     actions.push({
       kind: 'run',
       what: `mask ${swap.units.join(' ')}`,
-      script: sh`systemctl mask -- ${swap.units}`,
+      script: lines(
+        sh`set -e`,
+        sh`mkdir -p ${posix.dirname(maskedSwapNote)}`,
+        sh`printf '%s\\n' ${masked} >${maskedSwapNote}`,
+        sh`systemctl mask -q -- ${swap.units}`,
+      ),
     });
   }
   const [first, ...rest] = actions;
   if (first === undefined) return unchanged('no swap is in use and none is configured');
+  const kept = args.persistent === false;
   return change(because.join('; '), [first, ...rest], {
     diff,
-    after: { swap: { inUse: [], inFstab: args.persistent === false ? swap.inFstab : [], units: [] } },
+    after: {
+      swap: {
+        inUse: [],
+        inFstab: kept ? swap.inFstab : [],
+        units: kept ? swap.units : [],
+        masked: kept ? swap.masked : [...new Set([...swap.masked, ...swap.units])],
+      },
+    },
     touches: ['file:/etc/fstab', 'content:/etc/fstab', 'service:*', 'mount:*'],
+  });
+}
+
+/** Takes back what `off` did, by the marks that it left. */
+function planRestored(seen: Seen): Plan<Seen> {
+  const actions: Action[] = [];
+  const because: string[] = [];
+  const diff: Diff[] = [];
+  const restored = commentedIn(seen.content.text ?? '');
+  if (seen.content.text !== undefined && restored !== seen.content.text) {
+    const landing = landFile(seen, { path: FSTAB, content: restored, follow: true });
+    if (landing.verdict === 'refuse') return landing;
+    if (landing.verdict === 'change') {
+      because.push(`fleet has switched swap off in ${FSTAB}`);
+      diff.push(...(landing.diff ?? []));
+      actions.push(...landing.actions);
+    }
+  }
+  const { masked } = seen.swap;
+  if (masked.length > 0) {
+    because.push(`fleet has masked ${masked.join(', ')}`);
+    actions.push(
+      {
+        kind: 'run',
+        what: `unmask ${masked.join(' ')}`,
+        script: sh`systemctl unmask -q -- ${masked} && systemctl daemon-reload`,
+      },
+      { kind: 'remove', path: maskedSwapNote },
+    );
+  }
+  if (actions.length > 0) {
+    // What a swap file was may be gone since; the next boot would pass over it as well.
+    actions.push({ kind: 'run', what: 'swapon -a', script: sh`swapon -a`, anyExit: true });
+    actions.push({
+      kind: 'run',
+      what: `remove ${posix.dirname(maskedSwapNote)} where it is empty`,
+      script: sh`rmdir ${posix.dirname(maskedSwapNote)} 2>/dev/null; true`,
+    });
+  }
+  const [first, ...rest] = actions;
+  if (first === undefined) return unchanged('fleet has switched no swap off');
+  return change(because.join('; '), [first, ...rest], {
+    diff,
+    touches: ['swap:*', 'file:*', 'content:/etc/fstab', 'service:*', 'mount:*'],
   });
 }
 
@@ -99,11 +170,21 @@ function swapOffScript(swap: SwapState) {
   return lines(sh`set -e`, ...swap.inUse.map((one) => sh`swapoff -- ${one.path}`));
 }
 
+const mark = '# swap is off (fleet): ';
+
+/** fstab with what `commentedOut` did taken back. */
+export function commentedIn(fstab: string): string {
+  return fstab
+    .split('\n')
+    .map((line) => (line.startsWith(mark) ? line.slice(mark.length) : line))
+    .join('\n');
+}
+
 /** fstab with its swap lines as comments that say who did it. */
 export function commentedOut(fstab: string): string {
   return fstab
     .split('\n')
-    .map((line) => (isSwapLine(line) ? `# swap is off (fleet): ${line}` : line))
+    .map((line) => (isSwapLine(line) ? `${mark}${line}` : line))
     .join('\n');
 }
 

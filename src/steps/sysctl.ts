@@ -19,6 +19,7 @@ const args = Type.Object(
     reload: optional(flag('Sets the running kernel too. Default true.')),
     sysctl_set: optional(flag('Sets the running kernel even with reload: false.')),
     ignoreerrors: optional(flag('A parameter that the kernel does not have is only written to the file.')),
+    if_present: optional(flag('A parameter that the kernel does not have is left out, of the file too.')),
   },
   { additionalProperties: false },
 );
@@ -57,6 +58,8 @@ export const sysctlStep = defineStep<typeof args, Seen>({
     const isPresent = args.state !== 'absent';
     if (isPresent && args.value === undefined)
       return refuse('a value is missing', 'Add value: or set state: absent.');
+    if (isPresent && args.if_present === true && seen.inUse === undefined)
+      return unchanged(`the running kernel has no parameter ${args.name}`);
     const value = normalSysctlValue(args.value ?? '');
     const before = seen.content.text ?? '';
     if (seen.file.followed !== undefined && seen.content.text === undefined) {

@@ -163,7 +163,33 @@ UUID=1 / ext4 defaults 0 1
 /swapfile none swap sw 0 0
 #/old none swap sw 0 0
 =
-dev-zram0.swap loaded active active Compressed Swap on /dev/zram0
+Id=dev-zram0.swap
+FragmentPath=/run/systemd/generator/dev-zram0.swap
+UnitFileState=generated
+SourcePath=
+
+Id=swapfile.swap
+FragmentPath=/run/systemd/generator/swapfile.swap
+UnitFileState=generated
+SourcePath=/etc/fstab
+
+Id=dev-by-hand.swap
+FragmentPath=
+UnitFileState=
+
+Id=zramswap.service
+FragmentPath=/lib/systemd/system/zramswap.service
+UnitFileState=enabled
+
+Id=dphys-swapfile.service
+FragmentPath=/dev/null
+UnitFileState=masked
+
+Id=zram-config.service
+FragmentPath=
+UnitFileState=
+=
+dphys-swapfile.service
 `),
     ),
   ).toEqual({
@@ -172,7 +198,8 @@ dev-zram0.swap loaded active active Compressed Swap on /dev/zram0
       { path: '/dev/zram0', sizeKiB: 8388604 },
     ],
     inFstab: ['/swapfile none swap sw 0 0'],
-    units: ['dev-zram0.swap'],
+    units: ['dev-zram0.swap', 'zramswap.service'],
+    masked: ['dphys-swapfile.service'],
   });
   expect(isSwapLine('tmpfs /swap tmpfs defaults 0 0')).toBe(false);
 });

@@ -1,0 +1,72 @@
+import type { Entry, Task } from './play.ts';
+
+/**
+ * Hosts of a batch go their own ways, but for the few tasks that read what another host registered or found out. Before
+ * such a task a host waits until no other host of the batch can add anything: each has ended, or waits as well.
+ */
+export class Meeting {
+  readonly #active: Set<string>;
+  #waiting: (() => void)[] = [];
+
+  constructor(hosts: Iterable<string>) {
+    this.#active = new Set(hosts);
+  }
+
+  async gather(): Promise<void> {
+    const met = new Promise<void>((resolve) => this.#waiting.push(resolve));
+    this.#check();
+    await met;
+  }
+
+  /** A host that has ended is waited for no longer. */
+  leave(host: string): void {
+    if (this.#active.delete(host)) this.#check();
+  }
+
+  #check(): void {
+    if (this.#waiting.length < this.#active.size) return;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const release of waiting) release();
+  }
+}
+
+/** How a host is reached is in the inventory: asking for that is no reason to wait for anybody. */
+const inventoryOnly =
+  /hostvars\[(?:[^[\]]|\[(?:[^[\]]|\[[^[\]]*\])*\])*\](?:\.|\[\\?['"])(?:ansible_(?:host|user|port|ssh_\w+|connection)|inventory_hostname)\b/g;
+
+const known = new WeakMap<Task, boolean>();
+
+/** Whether what a task is written with looks at the variables of other hosts. */
+export function readsOthers(task: Task): boolean {
+  const origin = task.origin ?? task;
+  const before = known.get(origin);
+  if (before !== undefined) return before;
+  const written = JSON.stringify([
+    task.args,
+    task.when,
+    task.vars,
+    task.loop?.over,
+    task.until?.conditions,
+    task.changedWhen,
+    task.failedWhen,
+    task.environment,
+  ]);
+  const answer = written.includes('hostvars') && written.replace(inventoryOnly, '').includes('hostvars');
+  known.set(origin, answer);
+  return answer;
+}
+
+/** Whether hosts of a play must all be under way at once: else those who wait would keep the others from beginning. */
+export function meets(entries: readonly Entry[]): boolean {
+  return entries.some((entry) => {
+    if (entry.kind === 'block') return meets([...entry.tasks, ...entry.rescue, ...entry.always]);
+    // What an include brings is known when it is read.
+    return entry.kind === 'include' || isMeeting(entry);
+  });
+}
+
+/** Whether hosts wait for each other before this task. */
+export function isMeeting(task: Task): boolean {
+  return task.meta === 'end_play' || task.meta === 'end_batch' || readsOthers(task);
+}

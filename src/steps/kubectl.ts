@@ -1,0 +1,344 @@
+import { type Static, Type } from '@sinclair/typebox';
+import { Secret } from '../core/secret.ts';
+import { type Action, waitUntil } from '../engine/action.ts';
+import { askOn } from '../engine/fact.ts';
+import {
+  change,
+  type Diff,
+  defineStep,
+  type HostView,
+  type Plan,
+  refuse,
+  unchanged,
+} from '../engine/step.ts';
+import {
+  type FoundObjects,
+  kubectlOnObjects,
+  type ObjectsDiff,
+  type ObjectsQuery,
+  objectsDiff,
+  objectsFound,
+  objectsNow,
+} from '../facts/kubernetes.ts';
+import { clusterHolding, clustersOf } from '../inventory/cluster.ts';
+import { objectReady, type WantedCondition } from '../k3s/object-readiness.ts';
+import { anything, choice, dictionary, flag, list, optional, text, whole } from './arguments.ts';
+
+const usualWaitSeconds = 120;
+
+const waiting = {
+  wait: optional(flag('Waits until the objects are ready: replicas available, pods Ready, jobs complete.')),
+  wait_timeout: optional(whole(`Seconds to wait. Default ${usualWaitSeconds}.`, { minimum: 1 })),
+  wait_condition: optional(
+    dictionary('Waits for this condition instead: {type: Progressing, status: "True"}.'),
+  ),
+  server: optional(
+    text(
+      'The server through which the cluster is spoken to. Default: this host if it is one, else the first server of its cluster.',
+    ),
+  ),
+  kubeconfig: optional(anything('Ignored: the server speaks for itself.')),
+  context: optional(anything('Ignored: the server speaks for itself.')),
+};
+
+const args = Type.Object(
+  {
+    definition: optional(
+      anything('The objects: YAML text, a map, or a list of maps.', {
+        aliases: ['resource_definition', 'inline'],
+      }),
+    ),
+    src: optional(
+      text(
+        "A file or folder on the server instead, or an address. One of the control node: definition: \"{{ lookup('file', 'app.yaml') }}\".",
+      ),
+    ),
+    kind: optional(text('With name, instead of a definition: a Namespace to make, anything to remove.')),
+    name: optional(text('The name of that object.')),
+    api_version: optional(text('Its apiVersion. Default v1.', { aliases: ['api', 'version'] })),
+    namespace: optional(text('Namespace of the objects that name none.')),
+    state: optional(
+      choice(['present', 'absent', 'patched'], 'Whether they are there. Default present (kubectl apply).'),
+    ),
+    ...waiting,
+    apply: optional(anything('Ignored: objects are always applied.')),
+    force: optional(flag('Replaces what cannot be changed in place.')),
+  },
+  { additionalProperties: false },
+);
+
+interface Seen {
+  readonly diff: ObjectsDiff;
+  readonly now: FoundObjects;
+}
+
+/** `kubernetes.core.k8s`, by the kubectl that k3s brings. */
+export const kubectlStep = defineStep<typeof args, Seen>({
+  name: 'kubectl',
+  aliases: ['k8s'],
+  summary: 'Objects of the cluster are there as defined, or are not; asked and applied through a server.',
+  args,
+  examples: [
+    `- kubectl:
+    definition:
+      apiVersion: v1
+      kind: ConfigMap
+      metadata: {name: greeting, namespace: default}
+      data: {hello: world}`,
+    `- kubectl:
+    definition: "{{ lookup('file', 'app.yaml') }}"
+    namespace: web
+    wait: true
+  run_once: true`,
+    `- k8s: {kind: Namespace, name: web, state: present}`,
+  ],
+  look(args, host) {
+    const query = queryOf(args);
+    const server = serverFor(args, host);
+    return { diff: askOn(server, objectsDiff(query)), now: askOn(server, objectsNow(query)) };
+  },
+  plan(seen, args, host): Plan<Seen> {
+    const given = [args.definition, args.src, args.kind].filter((one) => one !== undefined).length;
+    if (given !== 1)
+      return refuse('exactly one of definition, src and kind must be given', 'Leave the others out.');
+    if (args.kind !== undefined && args.name === undefined)
+      return refuse('name is missing', `Say which ${args.kind}.`);
+    const { now } = seen;
+    if ('unavailable' in now)
+      return refuse(`the cluster cannot be asked: ${now.unavailable}`, atServer(host));
+    const server = serverFor(args, host);
+    const query = queryOf(args);
+    return args.state === 'absent'
+      ? planAbsent(now, query, server, args)
+      : planPresent(seen, now, query, server, args, host);
+  },
+});
+
+type KubectlArgs = Static<typeof args>;
+
+function planAbsent(
+  now: Extract<FoundObjects, { objects: unknown }>,
+  query: ObjectsQuery,
+  server: string,
+  args: KubectlArgs,
+): Plan<Seen> {
+  if (now.objects.length === 0) return unchanged('none of the objects is there', { result: {} });
+  const seconds = args.wait_timeout ?? usualWaitSeconds;
+  return change(
+    `${namesOf(now)} there`,
+    [
+      {
+        kind: 'run',
+        what: `delete ${namesOf(now, false)}`,
+        script: kubectlOnObjects(
+          ['delete', '--ignore-not-found', `--timeout=${seconds}s`, `--wait=${args.wait !== false}`],
+          query,
+        ),
+        host: server,
+        deadlineMs: (seconds + 30) * 1000,
+      },
+    ],
+    { touches: ['kubernetes:*'] },
+  );
+}
+
+function planPresent(
+  seen: Seen,
+  now: Extract<FoundObjects, { objects: unknown }>,
+  query: ObjectsQuery,
+  server: string,
+  args: KubectlArgs,
+  host: HostView,
+): Plan<Seen> {
+  const { diff } = seen;
+  if (diff.kind === 'error') return refuse(`the server refuses the objects: ${diff.message}`, atServer(host));
+  const result = { result: now.objects.length === 1 ? now.objects[0] : { results: now.objects } };
+  const notReady = args.wait === true ? firstNotReady(now, conditionOf(args)) : undefined;
+  if (diff.kind === 'same' && notReady === undefined) return unchanged('the objects are as defined', result);
+  const actions: Action[] = [];
+  if (diff.kind === 'different') {
+    actions.push({
+      kind: 'run',
+      what: 'kubectl apply',
+      script: kubectlOnObjects(['apply', ...(args.force === true ? ['--force'] : [])], query),
+      host: server,
+    });
+  }
+  if (args.wait === true) {
+    const seconds = args.wait_timeout ?? usualWaitSeconds;
+    actions.push(
+      waitUntil({
+        what: 'the objects to be ready',
+        fact: objectsNow(query),
+        host: server,
+        holds: (found) =>
+          'unavailable' in found ? found.unavailable : (firstNotReady(found, conditionOf(args)) ?? true),
+        deadlineMs: seconds * 1000,
+        everyMs: 1000,
+      }),
+    );
+  }
+  const [first, ...rest] = actions;
+  if (first === undefined) return unchanged('the objects are as defined', result);
+  if (diff.kind === 'same') {
+    return change(notReady ?? 'they are not ready', [first, ...rest], {
+      touches: ['kubernetes:*'],
+      changesNothing: true,
+      result: () => result,
+    });
+  }
+  return change(
+    now.objects.length === 0 ? 'the objects are not there' : 'the objects differ',
+    [first, ...rest],
+    { ...diffOf(diff.diff), touches: ['kubernetes:*'], result: () => result },
+  );
+}
+
+const infoArgs = Type.Object(
+  {
+    kind: text('What is looked for: Deployment, pods, helmcharts.helm.cattle.io.'),
+    name: optional(text('The name of one.')),
+    namespace: optional(text('Where. Default: all namespaces, or with a name, default.')),
+    api_version: optional(text('Its apiVersion, where several kinds have the name.', { aliases: ['api'] })),
+    label_selectors: optional(list('Only those with these labels: app=web.')),
+    field_selectors: optional(list('Only those with these fields: status.phase=Running.')),
+    ...waiting,
+  },
+  { additionalProperties: false },
+);
+
+interface InfoSeen {
+  readonly found: FoundObjects;
+}
+
+/** `kubernetes.core.k8s_info`. */
+export const k8sInfoStep = defineStep<typeof infoArgs, InfoSeen>({
+  name: 'k8s_info',
+  aliases: ['kubectl_get', 'k8s_facts'],
+  summary: 'Looks objects of the cluster up, or waits for them; changes nothing.',
+  args: infoArgs,
+  examples: [
+    `- k8s_info: {kind: Pod, namespace: kube-system, label_selectors: [k8s-app=kube-dns]}
+  register: dns
+- debug: msg="{{ dns.resources | map(attribute='status.phase') | list }}"`,
+    `- k8s_info: {kind: Deployment, name: traefik, namespace: kube-system, wait: true, wait_timeout: 300}`,
+  ],
+  look: (args, host) => ({ found: askOn(serverFor(args, host), objectsFound(wordsOf(args))) }),
+  plan({ found }, args, host): Plan<InfoSeen> {
+    if ('unavailable' in found)
+      return refuse(`the cluster cannot be asked: ${found.unavailable}`, atServer(host));
+    const result = { resources: found.objects, api_found: true };
+    const wanted = conditionOf(args);
+    const missing =
+      found.objects.length === 0 ? `there is no ${args.kind} ${args.name ?? ''}`.trim() : undefined;
+    const notReady = args.wait === true ? (missing ?? firstNotReady(found, wanted)) : undefined;
+    if (notReady === undefined) return unchanged(`${found.objects.length} found`, result);
+    return change(
+      notReady,
+      [
+        waitUntil({
+          what: `${args.kind} ${args.name ?? ''}`.trim(),
+          fact: objectsFound(wordsOf(args)),
+          host: serverFor(args, host),
+          holds: (now) =>
+            'unavailable' in now
+              ? now.unavailable
+              : now.objects.length === 0
+                ? (missing ?? 'none is there')
+                : (firstNotReady(now, wanted) ?? true),
+          deadlineMs: (args.wait_timeout ?? usualWaitSeconds) * 1000,
+          everyMs: 1000,
+        }),
+      ],
+      { changesNothing: true, touches: ['kubernetes:*'], result: () => result },
+    );
+  },
+});
+
+function wordsOf(args: Static<typeof infoArgs>): readonly string[] {
+  const [group, version] = (args.api_version ?? 'v1').split('/');
+  // `Deployment.v1.apps`: the kind with version and group, as kubectl reads it; the core group has none.
+  const kind = version === undefined ? args.kind : `${args.kind}.${version}.${group}`;
+  const where =
+    args.namespace !== undefined
+      ? ['-n', args.namespace]
+      : args.name === undefined
+        ? ['--all-namespaces']
+        : [];
+  return [
+    kind,
+    ...(args.name === undefined ? [] : [args.name]),
+    ...where,
+    ...(args.label_selectors === undefined ? [] : ['-l', args.label_selectors.join(',')]),
+    ...(args.field_selectors === undefined ? [] : ['--field-selector', args.field_selectors.join(',')]),
+  ];
+}
+
+/** The server that speaks for the cluster of a host. */
+function serverFor(args: { readonly server?: string }, host: HostView): string {
+  if (args.server !== undefined) return args.server;
+  const clusters = clustersOf(host.fleet);
+  const cluster = clusterHolding(host.fleet, host.name) ?? (clusters.length === 1 ? clusters[0] : undefined);
+  const servers = cluster?.servers.map(({ name }) => name) ?? [];
+  return servers.includes(host.name) ? host.name : (servers[0] ?? host.name);
+}
+
+function queryOf(args: KubectlArgs): ObjectsQuery {
+  const { namespace } = args;
+  if (args.src !== undefined) return { objects: { path: args.src }, namespace };
+  if (args.definition !== undefined) return { objects: { text: textOf(args.definition) }, namespace };
+  const object = {
+    apiVersion: args.api_version ?? 'v1',
+    kind: args.kind ?? '',
+    metadata: { name: args.name ?? '', ...(namespace === undefined ? {} : { namespace }) },
+  };
+  return { objects: { text: JSON.stringify(object) }, namespace };
+}
+
+/** JSON is YAML: several objects are so many documents. */
+function textOf(definition: unknown): string {
+  if (definition instanceof Secret) return definition.reveal();
+  if (typeof definition === 'string') return definition;
+  return [definition]
+    .flat()
+    .map((object) => (typeof object === 'string' ? object : JSON.stringify(object)))
+    .join('\n---\n');
+}
+
+function conditionOf(args: {
+  readonly wait_condition?: Readonly<Record<string, unknown>>;
+}): WantedCondition | undefined {
+  const { type, status } = args.wait_condition ?? {};
+  if (type === undefined) return undefined;
+  // YAML makes a truth value of True.
+  const word = typeof status === 'boolean' ? (status ? 'True' : 'False') : status;
+  return { type: String(type), ...(word === undefined ? {} : { status: String(word) }) };
+}
+
+function firstNotReady(
+  found: Extract<FoundObjects, { objects: unknown }>,
+  wanted: WantedCondition | undefined,
+): string | undefined {
+  return found.objects
+    .map((object) => objectReady(object, wanted))
+    .find((answer): answer is string => answer !== true);
+}
+
+function namesOf(found: Extract<FoundObjects, { objects: unknown }>, withVerb = true): string {
+  const names = found.objects.map(({ kind, metadata }) => `${kind} ${metadata?.name}`);
+  const verb = names.length === 1 ? ' is' : ' are';
+  return `${names.slice(0, 3).join(', ')}${names.length > 3 ? ` and ${names.length - 3} more` : ''}${withVerb ? verb : ''}`;
+}
+
+/** kubectl's own unified diff, without the line of its command. It hides the data of Secrets. */
+function diffOf(text: string): { readonly diff?: readonly [Diff] } {
+  const rows = text.split('\n').filter((row) => !/^(?:diff |---|\+\+\+|@@)/.test(row));
+  const side = (skip: string): string =>
+    rows.flatMap((row) => (row.startsWith(skip) || row === '' ? [] : [row.slice(1)])).join('\n');
+  if (text.trim() === '') return {};
+  return { diff: [{ subject: 'objects', before: `${side('+')}\n`, after: `${side('-')}\n` }] };
+}
+
+function atServer(host: HostView): string {
+  return `Check the objects, and that k3s runs on a server: \`fleet status\` (asked for ${host.name}).`;
+}
