@@ -212,6 +212,8 @@ function busyMs(): number {
 }
 
 const quietShare = 0.1;
+/** A run counts as undisturbed when others had no more of the machine than this. */
+const disturbedShare = 0.15;
 let patienceMs = 20 * 60_000;
 
 /** Measures whatever else this machine does: to see that everything works. */
@@ -219,35 +221,29 @@ export function neverWait(): void {
   patienceMs = 0;
 }
 
-/** Waits until others use less than a tenth of this machine, for 20 minutes at most. Returns the share they use then. */
-export async function untilQuiet(nodes?: CpuOf): Promise<number> {
-  if (patienceMs === 0) return Number.NaN;
-  const deadline = Date.now() + patienceMs;
-  for (let told = false; ; told = true) {
+/** Waits until others use less than a tenth of this machine, or the time is over. */
+export async function untilQuiet(nodes?: CpuOf, deadline = Date.now() + patienceMs): Promise<void> {
+  for (let told = false; Date.now() < deadline; told = true) {
     const [busy, own, begun] = [busyMs(), nodes?.cpuMs() ?? 0, performance.now()];
-    await sleep(1500);
+    await sleep(500);
     const used = busyMs() - busy - ((nodes?.cpuMs() ?? 0) - own);
-    const share = Math.max(0, used) / ((performance.now() - begun) * cores);
-    if (share < quietShare || Date.now() > deadline) return share;
+    if (used / ((performance.now() - begun) * cores) < quietShare) return;
     if (!told) process.stderr.write('bench: waiting until this machine is less busy\n');
   }
 }
 
-/**
- * Measures once while the machine is quiet. A run that others disturbed is made again, twice at most; the least disturbed counts.
- */
+/** Measures while the machine is quiet. A run that others disturbed is made again while there is time; the least disturbed counts. */
 export async function measureQuietly(
   command: Command,
   options: { readonly nodes?: CpuOf; readonly sampleMemory?: boolean } = {},
 ): Promise<Reading> {
+  const deadline = Date.now() + patienceMs;
   let best: Reading | undefined;
-  for (let attempt = 0; attempt < (patienceMs === 0 ? 1 : 3); attempt += 1) {
-    await untilQuiet(options.nodes);
+  do {
+    await untilQuiet(options.nodes, deadline);
     const reading = await measure(command, options);
     if (best === undefined || reading.foreignShare < best.foreignShare) best = reading;
-    if (best.foreignShare < 2 * quietShare) break;
-  }
-  if (best === undefined) throw new RangeError('nothing was measured');
+  } while (best.foreignShare > disturbedShare && Date.now() < deadline);
   return best;
 }
 

@@ -12,6 +12,7 @@ const looking = ['inventory', 'connection', 'output'] as const;
 
 const startAt: readonly Flag[] = [
   { flags: '--start-at <task>', description: 'Begin at the first task of this name.' },
+  { flags: '--step', description: 'Ask before each step.' },
   { flags: '--list-hosts', description: 'Only list the hosts of each play.' },
   { flags: '--list-steps', description: 'Only list the steps.' },
   { flags: '--list-tags', description: 'Only list the tags.' },
@@ -115,6 +116,18 @@ export const commands: readonly Command[] = [
     flags: startAt,
     examples: ['fleet up', 'fleet up --yes --diff', 'fleet up --limit agent3'],
     load: async () => (await import('./commands/up.ts')).up,
+  },
+  {
+    name: 'check',
+    summary: 'Look for what would make k3s fail, before anything is changed',
+    details:
+      'Asks every node as root: names, machine-ids and clocks that clash, memory, disk, cgroups, ports that are taken, and whether ' +
+      'agents reach the API. Errors end with exit code 1.',
+    arguments: [],
+    groups: looking,
+    flags: [],
+    examples: ['fleet check', 'fleet check --output json'],
+    load: async () => (await import('./commands/check.ts')).check,
   },
   {
     name: 'status',

@@ -1,14 +1,16 @@
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { FleetError, FleetErrors, type Place } from '../core/errors.ts';
+import { FleetError, FleetErrors } from '../core/errors.ts';
 import type { HostView } from '../engine/step.ts';
 import { type Cluster, clusterOf } from '../inventory/cluster.ts';
 import type { Fleet, Host, Variables } from '../inventory/fleet.ts';
 import { loadFleet } from '../inventory/load-fleet.ts';
 import { validateFleet } from '../inventory/validate.ts';
+import type { AskPassword } from '../inventory/vault-passwords.ts';
 import type { Invocation } from './command.ts';
 import { askSecret, canAsk } from './prompt.ts';
 import { learnSecrets } from './secrets-of.ts';
+import { askedOnce, type Decrypt, vaultOpener } from './vault-text.ts';
 
 /** The inventory as a command works with it: read, checked, limited. */
 export interface OpenedFleet {
@@ -16,7 +18,7 @@ export interface OpenedFleet {
   /** Variables that belong to no host. */
   readonly scope: Variables;
   readonly extraVars: Readonly<Record<string, unknown>>;
-  readonly decrypt: ((ciphertext: string, where: Place) => unknown) | undefined;
+  readonly decrypt: Decrypt;
   /** The hosts of a pattern (all without one), within `--limit`. @throws FleetError where there are none */
   hostsOf(pattern: string | undefined): readonly Host[];
   /** The cluster that is meant. @throws FleetError where that is not clear */
@@ -25,10 +27,15 @@ export interface OpenedFleet {
 
 const defaultInventory = 'inventory.yml';
 
+function askForVault(id: string): Promise<string> {
+  return askSecret(`Vault password (${id})`);
+}
+
 /** Reads the inventory that the flags name, as it is written. What is doubtful in it is in its `warnings`. */
 export async function loadInventory(
   { settings, console }: Pick<Invocation, 'settings' | 'console'>,
   playbook?: string,
+  ask: AskPassword | undefined = canAsk() ? askForVault : undefined,
 ): Promise<Fleet> {
   const sources = settings.inventory.length > 0 ? settings.inventory : [defaultInventory];
   if (settings.inventory.length === 0 && !existsSync(defaultInventory)) {
@@ -46,7 +53,7 @@ export async function loadInventory(
     vaultPasswordFiles: settings.vaultPasswordFiles,
     askVaultPassword: settings.askVaultPass,
     ...(playbook === undefined ? {} : { playbookFolder: dirname(playbook) }),
-    ...(canAsk() ? { ask: (id: string) => askSecret(`Vault password (${id})`) } : {}),
+    ...(ask === undefined ? {} : { ask }),
   });
   learnSecrets(fleet, console.redactor);
   return fleet;
@@ -60,7 +67,9 @@ export async function openFleet(
   invocation: Invocation,
   { playbook, needsCluster }: { readonly playbook?: string; readonly needsCluster: boolean },
 ): Promise<OpenedFleet> {
-  const fleet = await loadInventory(invocation, playbook);
+  const ask = canAsk() ? askedOnce(askForVault) : undefined;
+  const fleet = await loadInventory(invocation, playbook, ask);
+  const decrypt = await vaultOpener(invocation.settings, invocation.console.redactor, ask);
   const { limit, cluster } = invocation.settings;
   const { errors, warnings } = validateFleet(fleet, {
     needsCluster,
@@ -73,7 +82,7 @@ export async function openFleet(
     scope: fleet.vars,
     // Stronger than all else by themselves; by name so that a playbook's questions know that they are answered.
     extraVars: Object.fromEntries(fleet.vars.names().map((name) => [name, fleet.vars.raw(name)])),
-    decrypt: undefined,
+    decrypt,
     hostsOf: (pattern) => {
       const chosen = fleet.select(pattern ?? 'all');
       const limited =

@@ -1,9 +1,15 @@
+import { dirname, resolve } from 'node:path';
+import { FleetError } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
 import { type CompiledPlay, compilePlaybook, type PromptQuestion } from '../playbook/compile.ts';
+import { userSteps, withUserSteps } from '../playbook/user-steps.ts';
 import { readArguments } from '../steps/arguments.ts';
 import { allSteps, stepNamed } from '../steps/registry.ts';
+import { stepKit } from '../steps/step-kit.ts';
+import { oneLine } from '../ui/wording.ts';
 import { accessTo } from './access.ts';
 import type { Invocation } from './command.ts';
+import type { Console } from './console.ts';
 import type { Wanted } from './drive.ts';
 import { type OpenedFleet, openFleet } from './open-fleet.ts';
 import { ask, askSecret, canAsk } from './prompt.ts';
@@ -27,10 +33,11 @@ export async function playbookRun(
   const { settings, flags, console } = invocation;
   const fleet = opened ?? (await openFleet(invocation, { playbook: what.path, needsCluster: false }));
   const startAt = flags.text('startAt');
+  const steps = withUserSteps({ allSteps, stepNamed }, await userSteps(dirname(resolve(what.path)), stepKit));
   const plays = await compilePlaybook(what.path, {
     fleet: fleet.fleet,
     scope: fleet.scope,
-    steps: { allSteps, stepNamed },
+    steps,
     extraVars: fleet.extraVars,
     tags: settings.tags,
     skipTags: settings.skipTags,
@@ -44,7 +51,7 @@ export async function playbookRun(
       .hostsOf(undefined)
       .map((host) => host.name)
       .join(','),
-    ...(fleet.decrypt === undefined ? {} : { decrypt: fleet.decrypt }),
+    decrypt: fleet.decrypt,
     ...(canAsk() ? { prompt: askFor } : {}),
   });
   return {
@@ -54,8 +61,36 @@ export async function playbookRun(
     open: await accessTo(fleet, invocation),
     checkArgs: (step, args, where) => readArguments(step, args, where),
     extraVars: fleet.extraVars,
+    decrypt: fleet.decrypt,
+    ...(flags.has('step') ? { confirmTask: stepByStep(console) } : {}),
     ...(settings.forks === undefined ? {} : { forks: settings.forks }),
     ...(what.lockFirst === undefined ? {} : { lockFirst: what.lockFirst }),
+  };
+}
+
+/** `--step`: no to this one, yes to it, or yes to all that follow. One question at a time, whoever asks. */
+function stepByStep(console: Console): (name: string) => Promise<boolean> {
+  if (!canAsk()) {
+    throw new FleetError({
+      code: 'NOBODY_TO_ASK',
+      message: '--step asks before each step, and here nobody can answer',
+      fix: 'Run it on a terminal, or leave out --step.',
+      blame: 'usage',
+    });
+  }
+  let goesOn = false;
+  let last: Promise<unknown> = Promise.resolve();
+  return (name) => {
+    const answered = last.then(async () => {
+      if (goesOn) return true;
+      const answer = await console.aside(() =>
+        ask(`Run ${oneLine(name)}? (N)o, (y)es, (c)ontinue to the end`),
+      );
+      goesOn = /^c/i.test(answer);
+      return goesOn || /^y/i.test(answer);
+    });
+    last = answered.catch(() => {});
+    return answered;
   };
 }
 

@@ -57,6 +57,7 @@ export async function singleStep(
     open: await accessTo(opened, invocation),
     checkArgs: (step, args, where) => readArguments(step, args, where),
     extraVars: opened.extraVars,
+    decrypt: opened.decrypt,
     ...(forks === undefined ? {} : { forks }),
   };
 }

@@ -125,6 +125,9 @@ export class HostRun {
       if (!(thrown instanceof TaskFailed) || block.rescue.length === 0 || thrown.error.code === 'INTERRUPTED')
         throw thrown;
       this.#changes.drop();
+      // The host goes on: in the end it has not failed.
+      this.#state.counts.failed -= 1;
+      this.#state.counts.ignored += 1;
       this.#state.variables.ansible_failed_task = { name: thrown.task.name };
       this.#state.variables.ansible_failed_result = asData(thrown.result);
       await this.#entries(block.rescue);

@@ -61,8 +61,19 @@ export interface HostFacts {
   /** cgroup controllers that the kernel offers; k3s needs `memory` and `cpuset`. */
   readonly cgroupControllers: readonly string[];
   readonly cgroupVersion: 1 | 2;
+  /** Kubelets need it; the firmware of Raspberry Pis switches it off. */
+  readonly cgroupMemory: boolean;
+  /** `Raspberry Pi 4 Model B Rev 1.4`; empty for all other machines. */
+  readonly piModel: string;
+  /** `docker`, `lxc`, `wsl` …; empty on a machine of its own, virtual or not. */
+  readonly container: string;
+  /** Firewalls that filter now. */
+  readonly firewalls: readonly ('ufw' | 'firewalld' | 'nftables')[];
+  /** What was installed is used only after a reboot: the system says so, or the running kernel's modules are gone. */
+  readonly rebootPending: boolean;
   readonly selinux: 'disabled' | 'permissive' | 'enforcing';
   readonly appArmor: boolean;
+  readonly appArmorParser: boolean;
   readonly user: {
     readonly name: string;
     readonly uid: number;
@@ -99,7 +110,13 @@ section route6; ip -6 route show default 2>/dev/null; ip -6 route get 2606:4700:
 section macs; for i in /sys/class/net/*; do if [ -r "$i/address" ]; then read -r a <"$i/address"; echo "$i $a"; fi; done 2>/dev/null
 section dns; grep '^nameserver' /etc/resolv.conf 2>/dev/null
 section cgroup; if [ -r /sys/fs/cgroup/cgroup.controllers ]; then echo 2; cat /sys/fs/cgroup/cgroup.controllers; else echo 1; awk '$4 == 1 { print $1 }' /proc/cgroups 2>/dev/null; fi
-section lsm; if [ -r /sys/fs/selinux/enforce ]; then cat /sys/fs/selinux/enforce; else echo off; fi; cat /sys/module/apparmor/parameters/enabled 2>/dev/null
+section lsm; if [ -r /sys/fs/selinux/enforce ]; then cat /sys/fs/selinux/enforce; else echo off; fi; cat /sys/module/apparmor/parameters/enabled 2>/dev/null || echo N; if [ -x /sbin/apparmor_parser ] || [ -x /usr/sbin/apparmor_parser ] || [ -x /usr/bin/apparmor_parser ]; then echo parser; fi
+section container; if [ -r /run/systemd/container ]; then cat /run/systemd/container; elif [ -e /.dockerenv ]; then echo docker; else { tr '\\0' '\\n' </proc/1/environ | sed -n 's/^container=//p'; } 2>/dev/null; fi
+section firewalls; if grep -q '^ENABLED=yes' /etc/ufw/ufw.conf 2>/dev/null; then echo ufw; fi
+if [ -d /run/systemd/system ]; then for u in firewalld nftables; do if [ -e "/usr/lib/systemd/system/$u.service" ] || [ -e "/lib/systemd/system/$u.service" ]; then if systemctl is-active -q "$u" 2>/dev/null; then echo "$u"; fi; fi; done
+elif command -v rc-service >/dev/null 2>&1; then for u in firewalld nftables; do if [ -e "/etc/init.d/$u" ] && rc-service "$u" status >/dev/null 2>&1; then echo "$u"; fi; done; fi
+section reboot; if [ -e /run/reboot-required ] || [ -e /run/reboot-needed ]; then echo asked; fi
+for d in /lib/modules/*/kernel; do if [ -d "$d" ] && [ ! -d "/lib/modules/$(uname -r)" ]; then echo kernel; break; fi; done
 section user; id -un 2>/dev/null; id -u; id -g; echo "$HOME"; echo "$SHELL"
 section zone; date +%Z; date +%s
 section cmdline; cat /proc/cmdline 2>/dev/null
@@ -131,10 +148,12 @@ export function parseHostFacts(answer: Answer): HostFacts {
   const [bootId = '', uptime = '0'] = rows('boot');
   const addresses = rows('addresses').flatMap(parseAddress);
   const [cgroupVersion = '1', ...controllers] = rows('cgroup');
-  const [enforce = 'off', appArmor = 'N'] = rows('lsm');
+  const [enforce = 'off', appArmor = 'N', parser = ''] = rows('lsm');
   const [userName = '', uid = '0', gid = '0', home = '', shell = ''] = rows('user');
   const [timezone = '', clock = '0'] = rows('zone');
   const init = read('init');
+  const controllerNames = controllers.flatMap((line) => line.split(' '));
+  const isWsl = /microsoft|wsl/i.test(`${kernel} ${read('virt')}`);
   const pkg = read('pkg') === 'apt-get' ? 'apt' : read('pkg');
   return {
     os: {
@@ -175,10 +194,18 @@ export function parseHostFacts(answer: Answer): HostFacts {
       }),
     ),
     nameServers: rows('dns').map((line) => line.split(/\s+/)[1] ?? ''),
-    cgroupControllers: controllers.flatMap((line) => line.split(' ')),
+    cgroupControllers: controllerNames,
+    cgroupMemory: controllerNames.includes('memory'),
+    piModel: read('product').startsWith('Raspberry Pi') ? read('product') : '',
+    container: isWsl ? 'wsl' : (rows('container')[0] ?? ''),
+    firewalls: (['ufw', 'firewalld', 'nftables'] as const).filter((name) => rows('firewalls').includes(name)),
+    // A container runs a kernel that is not its own.
+    rebootPending:
+      rows('reboot').includes('asked') || (rows('reboot').length > 0 && rows('container').length === 0),
     cgroupVersion: cgroupVersion === '2' ? 2 : 1,
     selinux: enforce === '1' ? 'enforcing' : enforce === '0' ? 'permissive' : 'disabled',
     appArmor: appArmor === 'Y',
+    appArmorParser: parser === 'parser',
     user: { name: userName, uid: Number(uid), gid: Number(gid), home, shell },
     timezone,
     clockS: Number(clock),

@@ -3,7 +3,12 @@ import type { Fact } from '../engine/fact.ts';
 import type { Answer } from '../ssh/connection.ts';
 
 /** Services that make swap by themselves: Raspberry Pi OS, Debian, Ubuntu, Armbian. */
-const swapServices = ['dphys-swapfile.service', 'zramswap.service', 'zram-config.service', 'armbian-zram-config.service'];
+const swapServices = [
+  'dphys-swapfile.service',
+  'zramswap.service',
+  'zram-config.service',
+  'armbian-zram-config.service',
+];
 
 export interface SwapState {
   /** What the kernel swaps to now: a device or file. Source: /proc/swaps. */

@@ -200,6 +200,19 @@ export const VARIABLES = Type.Object(
         'With manage_firewall, the addresses and networks that may reach the API, beside the nodes.',
       example: ['10.0.0.0/8'],
     }),
+    swap: flagOr(['keep', 'limited'], {
+      scope: 'node',
+      default: 'off',
+      description:
+        'Whether swap is switched off for good, or stays as it is: `off`, `keep`, or `limited` for pods that may swap.',
+      example: 'keep',
+    }),
+    allow_reboot: flag({
+      scope: 'node',
+      default: false,
+      description:
+        'Whether a Raspberry Pi without memory cgroups may get them into its boot file and be rebooted.',
+    }),
     server_group: text({
       scope: 'node',
       default: 'server',

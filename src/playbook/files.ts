@@ -10,6 +10,7 @@ const largestBytes = 4 * 1024 * 1024;
 /** The files of one compilation, each read at most once. Nothing is read but what a playbook names. */
 export class PlaybookFiles {
   readonly #read = new Map<string, Located>();
+  readonly #encrypted = new Set<string>();
 
   constructor(private readonly options: ReadYamlOptions = {}) {}
 
@@ -18,10 +19,18 @@ export class PlaybookFiles {
     const known = this.#read.get(path);
     if (known !== undefined) return known;
     let text = readText(path, namedAt);
-    if (text.startsWith('$ANSIBLE_VAULT;')) text = this.#open(text, path);
+    if (text.startsWith('$ANSIBLE_VAULT;')) {
+      text = this.#open(text, path);
+      this.#encrypted.add(path);
+    }
     const located = readYaml(text, path, this.options);
     this.#read.set(path, located);
     return located;
+  }
+
+  /** Whether a file that was read is vault text as a whole: what it holds is secret. */
+  isEncrypted(path: string): boolean {
+    return this.#encrypted.has(path);
   }
 
   #open(text: string, path: string): string {

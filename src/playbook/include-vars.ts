@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { extname, isAbsolute, join, resolve } from 'node:path';
 import { Type } from '@sinclair/typebox';
 import { FleetError } from '../core/errors.ts';
+import { Secret } from '../core/secret.ts';
 import { askControl } from '../engine/fact.ts';
 import { type AnyStep, defineStep, type HostView, unchanged } from '../engine/step.ts';
 import { isFile, isFolder, locate, PlaybookFiles } from './files.ts';
@@ -90,7 +91,15 @@ export function variablesOfFile(path: string, files: PlaybookFiles): Values {
       blame: 'usage',
     });
   }
-  return located.value as Values;
+  return (files.isEncrypted(path) ? asSecrets(located.value) : located.value) as Values;
+}
+
+/** Every text in an encrypted file is a secret, as in the inventory's; a template is one once it is filled in. */
+function asSecrets(value: unknown): unknown {
+  if (typeof value === 'string') return new Secret(value);
+  if (Array.isArray(value)) return value.map(asSecrets);
+  if (value === null || typeof value !== 'object' || value instanceof Secret) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, asSecrets(item)]));
 }
 
 function filesUnder(folder: string, args: IncludeVarsArgs, level: number): readonly string[] {

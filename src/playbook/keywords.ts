@@ -90,7 +90,7 @@ export const sharedKeywords: Keywords = {
   remote_user: nothing('The login user.', 'Set ansible_user in the inventory.'),
   port: nothing('The SSH port.', 'Set ansible_port in the inventory.'),
   collections: nothing('Where Ansible looks for modules.', 'Steps are known by their short names.'),
-  debugger: nothing("Ansible's interactive debugger.", 'Use --step or --start-at.'),
+  debugger: nothing("Ansible's interactive debugger.", 'Use --step or --start-at, or a `debug` step.'),
 };
 
 const listOfTasks = keyword(list, 'a list of tasks', 'Tasks, in the order in which they run.');

@@ -41,7 +41,7 @@ const args = Type.Object(
     remote_src: optional(flag('src is a file on the host itself.')),
     checksum: optional(text('Ignored: what is sent is always verified by its sha256.')),
     local_follow: optional(flag('Ignored: links on the control node are always followed.')),
-    decrypt: optional(flag('Ignored: files from a vault are decrypted where they are read.')),
+    decrypt: optional(flag('Whether a src encrypted by ansible-vault is decrypted. Default true.')),
   },
   { additionalProperties: false },
 );
@@ -118,7 +118,9 @@ export const copyStep = defineStep<typeof args, Seen>({
     if (source === undefined || source.kind === 'missing') return missingSource(args.src ?? '', source, host);
     if (source.kind === 'directory') return planFolder(seen, args, source);
     const place = placeOf(seen, args);
+    const opened = openedVault(source.bytes, host, args.decrypt);
     const content =
+      opened ??
       source.bytes ??
       ({
         upload: { from: 'file', path: source.path, sha256: source.sha256 },
@@ -139,6 +141,18 @@ function innerQuestions(dest: string, name: string, isInto: boolean, reader: typ
 
 function hides(mode: string | undefined): boolean {
   return mode !== undefined && /^[0-7]+$/.test(mode) && !worldReadable(mode);
+}
+
+/** The text of a local file that ansible-vault encrypted; `undefined` for any other. Inside copied folders files stay as they are. */
+export function openedVault(
+  bytes: Buffer | undefined,
+  host: HostView,
+  wanted: boolean | undefined,
+): Secret | undefined {
+  if (bytes === undefined || wanted === false || host.decrypt === undefined) return undefined;
+  return bytes.subarray(0, 15).toString('latin1') === '$ANSIBLE_VAULT;'
+    ? host.decrypt(bytes.toString('utf8'))
+    : undefined;
 }
 
 /** What to say of a local file that is nowhere on the search path. */

@@ -21,9 +21,7 @@ const args = Type.Object(
         'Whether /etc/modules-load.d loads it at boot. Default: present for `kernel_module`, disabled for `modprobe`.',
       ),
     ),
-    load_file: optional(
-      path('The file that loads it at boot. Default /etc/modules-load.d/NAME.conf.'),
-    ),
+    load_file: optional(path('The file that loads it at boot. Default /etc/modules-load.d/NAME.conf.')),
   },
   { additionalProperties: false },
 );

@@ -1,10 +1,10 @@
 import type { AnyStep } from '../engine/step.ts';
-import { apkStep } from './apk.ts';
 import { aptStep } from './apt.ts';
 import { assertStep } from './assert.ts';
 import { authorizedKeyStep } from './authorized-key.ts';
 import { blockinfileStep } from './blockinfile.ts';
 import { commandStep } from './command.ts';
+import { apkStep, pacmanStep, zypperStep } from './community-packages.ts';
 import { copyStep } from './copy.ts';
 import { cronStep } from './cron.ts';
 import { debugStep } from './debug.ts';
@@ -18,7 +18,9 @@ import { groupStep } from './group.ts';
 import { hostnameStep } from './hostname.ts';
 import { hostsEntryStep } from './hosts-entry.ts';
 import { k3sAbsentStep } from './k3s-absent.ts';
+import { k3sAppArmorStep } from './k3s-apparmor.ts';
 import { k3sBinaryStep } from './k3s-binary.ts';
+import { k3sCgroupsStep } from './k3s-cgroups.ts';
 import { k3sConfigStep } from './k3s-config.ts';
 import { k3sFirewallStep } from './k3s-firewall.ts';
 import { k3sImagesStep } from './k3s-images.ts';
@@ -31,6 +33,7 @@ import { k3sReadyStep } from './k3s-ready.ts';
 import { k3sRegistriesStep } from './k3s-registries.ts';
 import { k3sServiceStep } from './k3s-service.ts';
 import { k3sStaleNodeStep } from './k3s-stale-node.ts';
+import { k3sSudoPathStep } from './k3s-sudo-path.ts';
 import { k3sUserKubectlStep } from './k3s-user-kubectl.ts';
 import { kernelModuleStep, modprobeStep } from './kernel-module.ts';
 import { k8sInfoStep, kubectlStep } from './kubectl.ts';
@@ -38,7 +41,6 @@ import { lineinfileStep } from './lineinfile.ts';
 import { mountStep } from './mount.ts';
 import { nftablesStep } from './nftables.ts';
 import { packageStep } from './package.ts';
-import { pacmanStep } from './pacman.ts';
 import { pauseStep } from './pause.ts';
 import { pingStep } from './ping.ts';
 import { rawStep } from './raw.ts';
@@ -65,7 +67,6 @@ import { uriStep } from './uri.ts';
 import { userStep } from './user.ts';
 import { waitForStep } from './wait-for.ts';
 import { waitForConnectionStep } from './wait-for-connection.ts';
-import { zypperStep } from './zypper.ts';
 /** Every step that fleet brings, by name. */
 export const allSteps: readonly AnyStep[] = [
   apkStep,
@@ -126,7 +127,9 @@ export const allSteps: readonly AnyStep[] = [
   yumStep,
   zypperStep,
   k3sAbsentStep,
+  k3sAppArmorStep,
   k3sBinaryStep,
+  k3sCgroupsStep,
   k3sConfigStep,
   k3sFirewallStep,
   k3sImagesStep,
@@ -139,6 +142,7 @@ export const allSteps: readonly AnyStep[] = [
   k3sRegistriesStep,
   k3sServiceStep,
   k3sStaleNodeStep,
+  k3sSudoPathStep,
   k3sUserKubectlStep,
 ];
 

@@ -7,7 +7,7 @@ import { type ControlFile, controlFile } from '../facts/control-file.ts';
 import { type Content, contentOf, digestOf, type FileState, fileAt } from '../facts/file.ts';
 import { type Identity, identity } from '../facts/identity.ts';
 import { flag, optional, path, text } from './arguments.ts';
-import { missingSource } from './copy.ts';
+import { missingSource, openedVault } from './copy.ts';
 import { attributeArguments } from './file-attributes.ts';
 import { landFile, worldReadable } from './landed-file.ts';
 
@@ -70,9 +70,11 @@ export const templateStep = defineStep<typeof args, Seen>({
     const scope = host.vars.has('ansible_managed')
       ? host.vars
       : host.vars.with({ ansible_managed: 'Ansible managed' });
-    const rendered = renderFile(source.bytes.toString('utf8'), (value) =>
+    const opened = openedVault(source.bytes, host, undefined);
+    const text = renderFile(opened?.reveal() ?? source.bytes.toString('utf8'), (value) =>
       scope.template(value, { file: source.path }),
     );
+    const rendered = opened === undefined || text instanceof Secret ? text : new Secret(text);
     const ending = (args.newline_sequence ?? '\n').replaceAll('\\r', '\r').replaceAll('\\n', '\n');
     return landFile(seen, {
       path: targetOf(args.src, args.dest),

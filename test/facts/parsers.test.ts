@@ -457,6 +457,48 @@ BOOT_IMAGE=/vmlinuz ro quiet root=UUID=1
     expect(variables).toHaveProperty('ansible_default_ipv4.address', '10.0.0.5');
   });
 
+  test.each([
+    [
+      'a machine',
+      '===product\nPowerEdge R640\n===container\n===firewalls\nfirewalld\n===reboot\n===lsm\n1\nN\n',
+      {
+        piModel: '',
+        container: '',
+        firewalls: ['firewalld'],
+        rebootPending: false,
+        appArmor: false,
+        appArmorParser: false,
+        cgroupMemory: false,
+      },
+    ],
+    [
+      'a Pi',
+      '===product\nRaspberry Pi 4 Model B Rev 1.4\n===cgroup\n2\ncpuset cpu io pids\n===reboot\nasked\n',
+      { piModel: 'Raspberry Pi 4 Model B Rev 1.4', cgroupMemory: false, rebootPending: true },
+    ],
+    [
+      'Debian 11',
+      '===lsm\noff\nY\n===cgroup\n1\ncpuset\nmemory\n===firewalls\nufw\nnftables\n===reboot\nkernel\n',
+      {
+        appArmor: true,
+        appArmorParser: false,
+        cgroupMemory: true,
+        firewalls: ['ufw', 'nftables'],
+        rebootPending: true,
+      },
+    ],
+    [
+      'a container',
+      '===container\nlxc\n===lsm\noff\nY\nparser\n===reboot\nkernel\n',
+      { container: 'lxc', rebootPending: false, appArmorParser: true },
+    ],
+    ['WSL', '===virt\nwsl\n===container\n', { container: 'wsl' }],
+  ])('%s', (_name, sections, wanted) => {
+    expect(
+      parseHostFacts(said(`===os\nID=debian\n===uname\nx86_64\n6.1.0\n#1\nn1\n${sections}`)),
+    ).toMatchObject(wanted);
+  });
+
   test('an answer that is none', () => {
     expect(() => parseHostFacts(said('', 'permission denied', 1))).toThrow(/permission denied/);
   });

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Fact } from '../../src/engine/fact.ts';
 import { authorizedKeys, crontab, group, user } from '../../src/facts/account.ts';
+import { appArmor } from '../../src/facts/apparmor.ts';
+import { cgroupBoot } from '../../src/facts/cgroup-boot.ts';
 import { timezone } from '../../src/facts/clock.ts';
 import {
   checksumOf,
@@ -19,12 +21,15 @@ import { firewalldZone, nftRules, ufwState } from '../../src/facts/firewall.ts';
 import { hostFacts } from '../../src/facts/host.ts';
 import { hostName } from '../../src/facts/host-name.ts';
 import { identity } from '../../src/facts/identity.ts';
+import { k3sFirewalld, nodeAddresses, ufwFiltersIpv6 } from '../../src/facts/k3s-firewall.ts';
 import { kernelModule } from '../../src/facts/kernel-module.ts';
 import { mountsInUse } from '../../src/facts/mount.ts';
 import { debFile, packages } from '../../src/facts/package.ts';
 import { connectionsOn, tcpPort } from '../../src/facts/port.ts';
+import { freeSpace, listeners } from '../../src/facts/preflight.ts';
 import { selinuxState } from '../../src/facts/selinux.ts';
 import { service } from '../../src/facts/service.ts';
+import { sudoPath } from '../../src/facts/sudo-path.ts';
 import { swapState } from '../../src/facts/swap.ts';
 import { sysctlInUse } from '../../src/facts/sysctl.ts';
 import { runIn, shells } from '../steps/here.ts';
@@ -82,6 +87,7 @@ const facts: readonly Fact<unknown>[] = [
   sysctlInUse('net.ipv4.ip_forward'),
   sysctlInUse('net.no.such'),
   kernelModule('br_netfilter'),
+  kernelModule('nf_conntrack'),
   kernelModule('no-such-module'),
   swapState,
   mountsInUse,
@@ -99,6 +105,14 @@ const facts: readonly Fact<unknown>[] = [
   selinuxState,
   ufwState,
   firewalldZone(undefined),
+  k3sFirewalld,
+  nodeAddresses,
+  freeSpace('/no/where'),
+  listeners,
+  ufwFiltersIpv6,
+  cgroupBoot,
+  appArmor,
+  sudoPath,
   nftRules,
   timezone('Etc/UTC'),
   timezone('No/Where'),

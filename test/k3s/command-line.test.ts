@@ -47,6 +47,8 @@ describe('words', () => {
       fc.property(fc.array(piece, { maxLength: 14 }), (pieces) => {
         const text = pieces.join('');
         const words = splitWords(text);
+        // A line end that nothing escapes ends sh's command; in the inventory it only parts words.
+        fc.pre(!text.includes('\\\\\n'));
         fc.pre(words !== undefined && !text.endsWith('\\') && words.length > 0);
         const said = runIn('dash', sh`eval ${`set -- ${text}`}; printf '<%s>' "$@"`);
         expect(said.stdout).toBe((words ?? []).map((word) => `<${word}>`).join(''));
