@@ -208,7 +208,7 @@ export class HostRun {
   async #mayBegin(task: Task): Promise<void> {
     const ended = (): boolean => this.shared.ended !== false || this.#isStopped();
     if (ended()) throw new HostDone();
-    if (!isMeeting(task) || this.#state.failed !== undefined) return;
+    if (!isMeeting(this.play, task) || this.#state.failed !== undefined) return;
     await this.#flush();
     await this.shared.meeting.gather();
     if (ended()) throw new HostDone();

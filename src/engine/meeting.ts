@@ -1,4 +1,4 @@
-import type { Entry, Task } from './play.ts';
+import type { Entry, Play, Task } from './play.ts';
 
 /**
  * Hosts of a batch go their own ways, but for the few tasks that read what another host registered or found out. Before
@@ -58,15 +58,27 @@ export function readsOthers(task: Task): boolean {
 }
 
 /** Whether hosts of a play must all be under way at once: else those who wait would keep the others from beginning. */
-export function meets(entries: readonly Entry[]): boolean {
-  return entries.some((entry) => {
-    if (entry.kind === 'block') return meets([...entry.tasks, ...entry.rescue, ...entry.always]);
-    // What an include brings is known when it is read.
-    return entry.kind === 'include' || isMeeting(entry);
-  });
+export function meets(play: Play): boolean {
+  const any = (entries: readonly Entry[]): boolean =>
+    entries.some((entry) => {
+      if (entry.kind === 'block') return any([...entry.tasks, ...entry.rescue, ...entry.always]);
+      // What an include brings is known when it is read.
+      return entry.kind === 'include' || isMeeting(play, entry);
+    });
+  return any(play.tasks);
 }
 
-/** Whether hosts wait for each other before this task. */
-export function isMeeting(task: Task): boolean {
-  return task.meta === 'end_play' || task.meta === 'end_batch' || readsOthers(task);
+/**
+ * Whether hosts wait for each other before this task: where it reads what others found out, and throughout a play that a
+ * failure of some must stop for all, for else the others would be far ahead by then.
+ */
+export function isMeeting(play: Play, task: Task): boolean {
+  return (
+    play.anyErrorsFatal ||
+    play.maxFailPercentage !== undefined ||
+    task.anyErrorsFatal === true ||
+    task.meta === 'end_play' ||
+    task.meta === 'end_batch' ||
+    readsOthers(task)
+  );
 }

@@ -246,7 +246,7 @@ class FleetRun implements Run {
         if (context.stateOf(session.host).failed === undefined) await session.ask(facts);
       }),
     ]);
-    if (mode === 'apply') await this.#awaitOldJobs([...wanted.hosts.keys()], wanted.hosts);
+    if (mode === 'apply') await this.#awaitOldJobs(context, [...wanted.hosts.keys()], wanted.hosts);
     this.#lookedAt = Date.now();
     this.#emit({
       kind: 'look-finished',
@@ -268,6 +268,7 @@ class FleetRun implements Run {
   }
 
   async #awaitOldJobs(
+    context: RunContext,
     sessions: readonly HostSession[],
     wanted: ReadonlyMap<HostSession, readonly unknown[]>,
   ): Promise<void> {
@@ -275,6 +276,13 @@ class FleetRun implements Run {
       sessions.map(async (session) => {
         const known = session.facts.get(unfinishedJobs.key);
         if (known === undefined || 'error' in known || known.value === 0 || !wanted.has(session)) return;
+        // A run that is still alive is at work there: its lock says so, and its job is its own.
+        try {
+          await this.#lock(session);
+        } catch (thrown) {
+          this.#unreachable(context, session.host, thrown);
+          return;
+        }
         this.#emit({
           kind: 'warning',
           code: 'UNFINISHED_JOB',
@@ -301,7 +309,7 @@ class FleetRun implements Run {
     });
     if (lost > 0 && play.anyErrorsFatal) return false;
     const batches = batchesOf(alive, play.serial);
-    const together = meets(play.tasks) || context.confirmTask !== undefined;
+    const together = meets(play) || context.confirmTask !== undefined;
     const limit = pLimit(
       context.mode === 'plan'
         ? 1

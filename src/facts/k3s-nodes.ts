@@ -1,6 +1,6 @@
 import { raw } from '../core/shell.ts';
 import type { Fact } from '../engine/fact.ts';
-import { binaryPath } from '../k3s/paths.ts';
+import { binaryPath, kubectlWords } from '../k3s/paths.ts';
 
 /** A Node object, reduced to what is decided from. */
 export interface K3sNode {
@@ -35,7 +35,7 @@ const fields = [
 export const k3sNodes: Fact<K3sNodes> = {
   key: 'k3s:nodes',
   sh: raw(
-    `if [ -x ${binaryPath} ]; then ${binaryPath} kubectl get nodes --request-timeout=10s -o jsonpath='{range .items[*]}${fields.join('{"\\t"}')}{"\\n"}{end}'; else echo 'k3s is not installed' >&2; exit 1; fi`,
+    `if [ -x ${binaryPath} ]; then ${kubectlWords.join(' ')} get nodes --request-timeout=10s -o jsonpath='{range .items[*]}${fields.join('{"\\t"}')}{"\\n"}{end}'; else echo 'k3s is not installed' >&2; exit 1; fi`,
   ),
   parse: ({ stdout, stderr, code }) => {
     if (code !== 0) return { unavailable: stderr.trim().split('\n').at(-1) ?? `exit status ${code}` };
@@ -73,7 +73,7 @@ export const k3sNodes: Fact<K3sNodes> = {
 /** Whether this server's API is ready, and if not what it says. Without a client certificate k3s answers 401, so kubectl asks. */
 export const apiReady: Fact<true | string> = {
   key: 'k3s:readyz',
-  sh: raw(`${binaryPath} kubectl get --raw /readyz --request-timeout=10s`),
+  sh: raw(`${kubectlWords.join(' ')} get --raw /readyz --request-timeout=10s`),
   parse: ({ stdout, stderr, code }) =>
     code === 0 && stdout.trim() === 'ok' ? true : stderr.trim() || stdout.trim() || `exit status ${code}`,
   volatile: true,

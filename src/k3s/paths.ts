@@ -9,6 +9,12 @@ export const kubeconfigPath = `${configFolder}/k3s.yaml`;
 export const defaultDataFolder = '/var/lib/rancher/k3s';
 export const defaultSystemdFolder = '/etc/systemd/system';
 
+/**
+ * kubectl as the questions and steps ask it, on a server. Left to itself it keeps what it learns of the API in root's home, and renews
+ * that every ten minutes; here it lies beside what k3s keeps until the next boot.
+ */
+export const kubectlWords: readonly string[] = [binaryPath, 'kubectl', '--cache-dir=/run/k3s/fleet-kubectl'];
+
 export type Role = 'server' | 'agent';
 
 /** The name of the unit or init script. */

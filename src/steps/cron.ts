@@ -81,6 +81,8 @@ export const cronStep = defineStep<typeof args, Seen>({
       {
         diff: [{ subject: `crontab ${args.user ?? ''}`.trim(), before: seen.crontab, after: next }],
         after: { crontab: next },
+        // Our own crontab goes by two names: with and without the user.
+        touches: ['cron:*'],
       },
     );
   },

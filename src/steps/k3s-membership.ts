@@ -4,6 +4,7 @@ import { ask, askEach } from '../engine/fact.ts';
 import { defineStep, type HostView, refuse, unchanged } from '../engine/step.ts';
 import { inUse } from '../facts/k3s-in-use.ts';
 import { type ServerData, serverData } from '../facts/k3s-server-data.ts';
+import { type SelinuxState, selinuxState } from '../facts/selinux.ts';
 import { configOf } from '../k3s/config-text.ts';
 import { type Membership, membershipOf } from '../k3s/membership.ts';
 import { defaultDataFolder, fleetConfigPath } from '../k3s/paths.ts';
@@ -11,6 +12,7 @@ import { type ConfigFileSeen, landConfigFile, siteQuestions } from './k3s-file.t
 import { addressOf, endpointUrl, type K3sNodeView, k3sNode, serverAddresses, serverUrl } from './k3s-node.ts';
 
 interface Seen extends ConfigFileSeen {
+  readonly selinux: SelinuxState;
   readonly servers: ReadonlyMap<string, ServerData | undefined>;
 }
 
@@ -28,6 +30,7 @@ export const k3sMembershipStep = defineStep<ReturnType<typeof Type.Object>, Seen
     return {
       ...siteQuestions(fleetConfigPath),
       inUse: ask(inUse(role, settings.systemdDir)),
+      selinux: ask(selinuxState),
       servers: askEach(role === 'agent' ? [] : servers, serverData(settings.k3sServerLocation)),
     };
   },
@@ -38,7 +41,7 @@ export const k3sMembershipStep = defineStep<ReturnType<typeof Type.Object>, Seen
         ? { kind: 'single' }
         : membershipOf(host.name, seen.servers, node.externalDatastore);
     if (membership.kind === 'refused') return refuse(membership.because, membership.fix);
-    const wanted = fleetConfig(node, host, membership, configOf(seen.content.text));
+    const wanted = fleetConfig(node, host, membership, configOf(seen.content.text), seen.selinux);
     if (Object.keys(wanted).length === 0 && seen.file.self === undefined)
       return unchanged('there is nothing to add');
     const plan = landConfigFile<Seen>(seen, {
@@ -56,6 +59,7 @@ function fleetConfig(
   host: HostView,
   membership: Membership,
   onDisk: Readonly<Record<string, unknown>>,
+  selinux: SelinuxState,
 ): Record<string, unknown> {
   const { settings, role, config, extraArgs } = node;
   const says = (key: string): boolean =>
@@ -63,6 +67,8 @@ function fleetConfig(
   const wanted: Record<string, unknown> = {};
   if (settings.k3sServerLocation !== defaultDataFolder && !says('data-dir'))
     wanted['data-dir'] = settings.k3sServerLocation;
+  // Where SELinux enforces, containerd must label what it starts. @see https://docs.k3s.io/advanced#selinux-support
+  if (selinux.inUse === 'enforcing' && !says('selinux')) wanted.selinux = true;
   if (role === 'agent') return wanted;
   if (settings.apiPort !== 6443 && !says('https-listen-port')) wanted['https-listen-port'] = settings.apiPort;
   if (settings.clusterCidr !== undefined && !says('cluster-cidr'))

@@ -60,7 +60,7 @@ export const k3sServiceStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
     }
     if (starts)
       actions.push(
-        startAction(unit, runs),
+        startAction(unit, runs || (hangs(service) && stale.length > 0)),
         startWait(node, service),
         ...readinessWaits(node, host.name, seen.hostName.inUse, seen.nodes),
       );
@@ -82,11 +82,16 @@ function becauseOf(service: InUse, unit: string): string {
   const reasons = [
     ...(service.enabled ? [] : ['it is not enabled at boot']),
     ...(service.state === 'active' ? [] : [`it is ${service.state}`]),
-    ...(service.state === 'active' && service.newerThanStart.length > 0
+    ...((service.state === 'active' || hangs(service)) && service.newerThanStart.length > 0
       ? [`${service.newerThanStart.join(', ')} changed after it started`]
       : []),
   ];
   return `${unit}: ${reasons.join('; ')}`;
+}
+
+/** On its way up, perhaps for ever: an agent that is refused tries again with the token that it began with, and a start asks nothing more of it. */
+function hangs(service: InUse): boolean {
+  return service.state === 'activating';
 }
 
 function enableAction(unit: string): Action {

@@ -7,7 +7,7 @@ import { type HostName, hostName } from '../facts/host-name.ts';
 import { hasNodePassword } from '../facts/k3s-node-password.ts';
 import { type K3sNodes, k3sNodes } from '../facts/k3s-nodes.ts';
 import { type ServerData, serverData } from '../facts/k3s-server-data.ts';
-import { binaryPath } from '../k3s/paths.ts';
+import { kubectlWords } from '../k3s/paths.ts';
 import { addressOf, k3sNode, nodeNameOf } from './k3s-node.ts';
 import type { NodesByServer } from './k3s-readiness.ts';
 
@@ -69,8 +69,8 @@ export const k3sStaleNodeStep = defineStep<ReturnType<typeof Type.Object>, Seen>
           what: `delete the node ${name} and its node password`,
           host: server,
           deadlineMs: removalDeadlineMs,
-          script: sh`${binaryPath} kubectl delete node ${name} --ignore-not-found --timeout=100s &&
-${binaryPath} kubectl -n kube-system delete secret ${`${name}.node-password.k3s`} --ignore-not-found`,
+          script: sh`${kubectlWords} delete node ${name} --ignore-not-found --timeout=100s &&
+${kubectlWords} -n kube-system delete secret ${`${name}.node-password.k3s`} --ignore-not-found`,
         },
         waitUntil({
           what: `the cluster to forget ${name}`,

@@ -1,4 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox';
+import { parseAllDocuments } from 'yaml';
 import { Secret } from '../core/secret.ts';
 import { type Action, waitUntil } from '../engine/action.ts';
 import { askOn } from '../engine/fact.ts';
@@ -8,11 +9,13 @@ import {
   defineStep,
   type HostView,
   type Plan,
+  type Refuse,
   refuse,
   unchanged,
 } from '../engine/step.ts';
 import {
   type FoundObjects,
+  type KubernetesObject,
   kubectlOnObjects,
   type ObjectsDiff,
   type ObjectsQuery,
@@ -88,8 +91,7 @@ export const kubectlStep = defineStep<typeof args, Seen>({
     `- kubectl:
     definition: "{{ lookup('file', 'app.yaml') }}"
     namespace: web
-    wait: true
-  run_once: true`,
+    wait: true`,
     `- k8s: {kind: Namespace, name: web, state: present}`,
   ],
   look(args, host) {
@@ -104,8 +106,7 @@ export const kubectlStep = defineStep<typeof args, Seen>({
     if (args.kind !== undefined && args.name === undefined)
       return refuse('name is missing', `Say which ${args.kind}.`);
     const { now } = seen;
-    if ('unavailable' in now)
-      return refuse(`the cluster cannot be asked: ${now.unavailable}`, atServer(host));
+    if ('unavailable' in now) return unaskable(now.unavailable, host);
     const server = serverFor(args, host);
     const query = queryOf(args);
     return args.state === 'absent'
@@ -150,7 +151,7 @@ function planPresent(
   args: KubectlArgs,
   host: HostView,
 ): Plan<Seen> {
-  const { diff } = seen;
+  const diff = comparedHere(seen.diff, now, query);
   if (diff.kind === 'error') return refuse(`the server refuses the objects: ${diff.message}`, atServer(host));
   const result = { result: now.objects.length === 1 ? now.objects[0] : { results: now.objects } };
   const notReady = args.wait === true ? firstNotReady(now, conditionOf(args)) : undefined;
@@ -225,8 +226,7 @@ export const k8sInfoStep = defineStep<typeof infoArgs, InfoSeen>({
   ],
   look: (args, host) => ({ found: askOn(serverFor(args, host), objectsFound(wordsOf(args))) }),
   plan({ found }, args, host): Plan<InfoSeen> {
-    if ('unavailable' in found)
-      return refuse(`the cluster cannot be asked: ${found.unavailable}`, atServer(host));
+    if ('unavailable' in found) return unaskable(found.unavailable, host);
     const result = { resources: found.objects, api_found: true };
     const wanted = conditionOf(args);
     const missing =
@@ -299,10 +299,11 @@ function queryOf(args: KubectlArgs): ObjectsQuery {
 function textOf(definition: unknown): string {
   if (definition instanceof Secret) return definition.reveal();
   if (typeof definition === 'string') return definition;
-  return [definition]
+  const documents = [definition]
     .flat()
-    .map((object) => (typeof object === 'string' ? object : JSON.stringify(object)))
-    .join('\n---\n');
+    .map((object) => (typeof object === 'string' ? object : JSON.stringify(object)));
+  // kubectl takes a text that begins with a brace for JSON alone, in which a second document has no place.
+  return documents.length === 1 ? (documents[0] ?? '') : documents.map((one) => `---\n${one}\n`).join('');
 }
 
 function conditionOf(args: {
@@ -337,6 +338,58 @@ function diffOf(text: string): { readonly diff?: readonly [Diff] } {
     rows.flatMap((row) => (row.startsWith(skip) || row === '' ? [] : [row.slice(1)])).join('\n');
   if (text.trim() === '') return {};
   return { diff: [{ subject: 'objects', before: `${side('+')}\n`, after: `${side('-')}\n` }] };
+}
+
+/** Where the API cannot compare (it knows no dry run): whether all that is wanted stands in what is there. */
+function comparedHere(
+  diff: ObjectsDiff,
+  now: Extract<FoundObjects, { objects: unknown }>,
+  { objects }: ObjectsQuery,
+): ObjectsDiff {
+  if (diff.kind !== 'error' || !/support dry-run/.test(diff.message) || !('text' in objects)) return diff;
+  const wanted = parseAllDocuments(objects.text).map((document) =>
+    withData(document.toJS() as KubernetesObject),
+  );
+  const isThere = (one: KubernetesObject): boolean =>
+    now.objects.some(
+      (found) => found.kind === one.kind && found.metadata?.name === one.metadata?.name && holds(found, one),
+    );
+  return wanted.every(isThere) ? { kind: 'same' } : { kind: 'different', diff: '' };
+}
+
+/** A Secret as the API keeps it: its texts in base64. */
+function withData(object: KubernetesObject): KubernetesObject {
+  const { stringData, ...rest } = object as KubernetesObject & {
+    readonly stringData?: Readonly<Record<string, unknown>>;
+    readonly data?: object;
+  };
+  if (stringData === undefined) return object;
+  const data = Object.entries(stringData).map(([key, text]) => [
+    key,
+    Buffer.from(String(text)).toString('base64'),
+  ]);
+  return { ...rest, data: { ...rest.data, ...Object.fromEntries(data) } } as KubernetesObject;
+}
+
+/** Whether a value is in another one: all its keys and items, whatever else is there. */
+function holds(there: unknown, wanted: unknown): boolean {
+  if (Array.isArray(wanted))
+    return (
+      Array.isArray(there) &&
+      there.length === wanted.length &&
+      wanted.every((item, index) => holds(there[index], item))
+    );
+  if (wanted === null || typeof wanted !== 'object') return there === wanted;
+  if (there === null || typeof there !== 'object') return false;
+  return Object.entries(wanted).every(([key, item]) => holds((there as Record<string, unknown>)[key], item));
+}
+
+function unaskable(why: string, host: HostView): Refuse {
+  return refuse(
+    `the cluster cannot be asked: ${why}`,
+    // k3s keeps its kubeconfig from everybody but root.
+    why.includes('permission denied') ? 'Add become: true to the step or the play.' : atServer(host),
+  );
 }
 
 function atServer(host: HostView): string {

@@ -151,7 +151,7 @@ function planRestored(seen: Seen): Plan<Seen> {
   }
   if (actions.length > 0) {
     // What a swap file was may be gone since; the next boot would pass over it as well.
-    actions.push({ kind: 'run', what: 'swapon -a', script: sh`swapon -a`, anyExit: true });
+    actions.push({ kind: 'run', what: 'swapon -a', script: sh`swapon -a 2>/dev/null || true` });
     actions.push({
       kind: 'run',
       what: `remove ${posix.dirname(maskedSwapNote)} where it is empty`,

@@ -121,11 +121,11 @@ export function withSetting(content: string, name: string, value: string | undef
   all.forEach((line, index) => {
     if (places[index] === undefined) kept.push(line);
     else if (index === last && value !== undefined) {
-      kept.push(places[index] === value ? line : `${name} = ${value}`);
+      kept.push(places[index] === value ? line : `${name}=${value}`);
       isSet = true;
     }
   });
-  if (!isSet && value !== undefined) kept.push(`${name} = ${value}`);
+  if (!isSet && value !== undefined) kept.push(`${name}=${value}`);
   const text = kept.join('\n');
   return text === '' ? '' : `${text}\n`;
 }

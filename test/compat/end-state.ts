@@ -15,7 +15,9 @@ export async function endState(nodes: FakeFleet, node: FakeNode): Promise<EndSta
     node,
     `set -e
 find ${roots} -xdev \\( -name '.ansible*' -o -path /etc/ssl -o -path '/root/.cache' \\) -prune -o -printf 'path %p %y %m %u:%g %l\\n'
-find ${roots} -xdev -type f -size -1024k -exec sha256sum {} + | sed 's/^/sum /'
+find ${roots} -xdev -type f -size -1024k ! -path '/var/spool/cron/*' -exec sha256sum {} + | sed 's/^/sum /'
+# The head that crontab(1) writes has the time in it.
+grep -v '^# ' /var/spool/cron/crontabs/* | sed 's/^/crontab /'
 dpkg-query -W -f 'package \${Package} \${Version} \${Status}\\n'
 getent passwd | sed 's/^/passwd /'
 getent group | sed 's/^/group /'

@@ -168,7 +168,7 @@ describe.skipIf(!isRoot)('the language of playbooks', () => {
     expect(`${out}${err}`).not.toMatch(/-secret-[1-5]/);
     const without = play(cwd);
     expect(without.code).toBe(64);
-    expect(without.err).toContain('site.yml:5:');
+    expect(without.err).toContain('site.yml:4:');
   });
 
   test('--step needs somebody to ask', () => {

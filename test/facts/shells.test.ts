@@ -26,7 +26,7 @@ import { kernelModule } from '../../src/facts/kernel-module.ts';
 import { mountsInUse } from '../../src/facts/mount.ts';
 import { debFile, packages } from '../../src/facts/package.ts';
 import { connectionsOn, tcpPort } from '../../src/facts/port.ts';
-import { freeSpace, listeners } from '../../src/facts/preflight.ts';
+import { freeSpace } from '../../src/facts/preflight.ts';
 import { selinuxState } from '../../src/facts/selinux.ts';
 import { service } from '../../src/facts/service.ts';
 import { sudoPath } from '../../src/facts/sudo-path.ts';
@@ -107,8 +107,7 @@ const facts: readonly Fact<unknown>[] = [
   firewalldZone(undefined),
   k3sFirewalld,
   nodeAddresses,
-  freeSpace('/no/where'),
-  listeners,
+  freeSpace('/sys/no/where'),
   ufwFiltersIpv6,
   cgroupBoot,
   appArmor,

@@ -132,12 +132,12 @@ describe('replace', () => {
 });
 
 test.each<[string, string, string | undefined, string]>([
-  ['net.ipv4.ip_forward', '', '1', 'net.ipv4.ip_forward = 1\n'],
+  ['net.ipv4.ip_forward', '', '1', 'net.ipv4.ip_forward=1\n'],
   ['net.ipv4.ip_forward', '# c\nnet.ipv4.ip_forward=1\n', '1', '# c\nnet.ipv4.ip_forward=1\n'],
-  ['net.ipv4.ip_forward', 'net/ipv4/ip_forward = 0\nx = 1\n', '1', 'net.ipv4.ip_forward = 1\nx = 1\n'],
-  ['a.b', 'a.b=1\nx=1\na.b=2\n', '3', 'x=1\na.b = 3\n'],
+  ['net.ipv4.ip_forward', 'net/ipv4/ip_forward = 0\nx = 1\n', '1', 'net.ipv4.ip_forward=1\nx = 1\n'],
+  ['a.b', 'a.b=1\nx=1\na.b=2\n', '3', 'x=1\na.b=3\n'],
   ['a.b', 'a.b=1\nx=1\n', undefined, 'x=1\n'],
-  ['a.b', '#a.b=1\n', '1', '#a.b=1\na.b = 1\n'],
+  ['a.b', '#a.b=1\n', '1', '#a.b=1\na.b=1\n'],
 ])('sysctl file: %s in %j set to %s', (name, before, value, after) => {
   expect(withSetting(before, name, value)).toBe(after);
   expect(withSetting(after, name, value)).toBe(after);

@@ -4,6 +4,7 @@ import { Secret } from '../../src/core/secret.ts';
 import { noContent, noFile, sha256Of } from '../../src/facts/file.ts';
 import type { InUse } from '../../src/facts/k3s-in-use.ts';
 import type { ServerData } from '../../src/facts/k3s-server-data.ts';
+import type { SelinuxMode } from '../../src/facts/selinux.ts';
 import { configPath, fleetConfigPath, registriesPath } from '../../src/k3s/paths.ts';
 import { k3sConfigStep } from '../../src/steps/k3s-config.ts';
 import { k3sMembershipStep } from '../../src/steps/k3s-membership.ts';
@@ -159,7 +160,23 @@ describe('how a node belongs to its cluster', () => {
     nodes: Nodes,
     servers: ReadonlyMap<string, ServerData | undefined>,
     onDisk?: string,
-  ) => decided(k3sMembershipStep, { ...site(onDisk), servers }, (await nodesOf(nodes))(host));
+    selinux: SelinuxMode = 'disabled',
+  ) =>
+    decided(
+      k3sMembershipStep,
+      { ...site(onDisk), servers, selinux: { inUse: selinux, onDisk: undefined, policy: '' } },
+      (await nodesOf(nodes))(host),
+    );
+
+  it('tells k3s of SELinux where it enforces, on servers and agents, unless the user has said something', async () => {
+    const contentOf = async (host: string, nodes: Nodes, mode: SelinuxMode) =>
+      JSON.stringify(await planFor(host, nodes, all(wiped), undefined, mode));
+    expect(await contentOf('s1', {}, 'enforcing')).toContain('selinux: true');
+    expect(await contentOf('s1', {}, 'permissive')).not.toContain('selinux');
+    expect(
+      await contentOf('s1', { vars: { extra_server_args: '--selinux=false' } }, 'enforcing'),
+    ).not.toContain('selinux: true');
+  });
 
   it.each<[string, string, Nodes, ReadonlyMap<string, ServerData | undefined>, Record<string, unknown>]>([
     ['a single server', 's1', {}, all(wiped), { 'tls-san': ['10.0.0.1'] }],

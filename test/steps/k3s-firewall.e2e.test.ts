@@ -179,7 +179,11 @@ describe('firewalld', () => {
     await settles('present', everyNode());
     await nobodyComesThroughButTheNodes();
     expect(
-      await on(lab, 'server-1', 'firewall-cmd --zone=public --list-ports; firewall-cmd --permanent --zone=public --list-ports'),
+      await on(
+        lab,
+        'server-1',
+        'firewall-cmd --zone=public --list-ports; firewall-cmd --permanent --zone=public --list-ports',
+      ),
     ).toBe('8080/tcp 9090/tcp\n8080/tcp');
     expect(await on(lab, 'server-1', 'firewall-cmd --zone=fleet-k3s-pods --list-sources')).toBe(
       '10.42.0.0/16 10.43.0.0/16',

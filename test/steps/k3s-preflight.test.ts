@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { type HostFacts, parseHostFacts } from '../../src/facts/host.ts';
 import type { InUse } from '../../src/facts/k3s-in-use.ts';
-import { parseListeners } from '../../src/facts/preflight.ts';
+import { freeSpace, parseListeners } from '../../src/facts/preflight.ts';
 import { type PreflightHost, preflight } from '../../src/steps/k3s-preflight.ts';
 
 /** Faults that are put in one by one, and what is found. */
@@ -165,4 +165,15 @@ test('who listens', () => {
     { port: 6443, program: 'nginx' },
   ]);
   expect(parseListeners('')).toEqual([]);
+});
+
+test.each([
+  [
+    'Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/vda1 41152832 5120000 34123456 14% /\n',
+    34123456,
+  ],
+  ['Filesystem 1024-blocks Used Available Capacity Mounted on\nsysfs 0 0 0 - /sys\n', undefined],
+  ['', undefined],
+])('free space', (stdout, wanted) => {
+  expect(freeSpace('/var/lib').parse({ stdout, stderr: '', code: 0 })).toBe(wanted);
 });

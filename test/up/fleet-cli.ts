@@ -69,6 +69,15 @@ export function taskName({ host, task, item }: { host: string; task: string; ite
   return `${host}: ${task}${item === undefined ? '' : ` (${item})`}`;
 }
 
+/** What a person would want to read of a run that went otherwise than expected. */
+function oddWords(event: StampedEvent): string[] {
+  const { kind } = event;
+  const isOdd =
+    ['host-lost', 'host-failed', 'run-failed', 'interrupted', 'warning', 'run-finished'].includes(kind) ||
+    (kind === 'task-finished' && event.status !== 'unchanged');
+  return isOdd ? [JSON.stringify(event)] : [];
+}
+
 /** A command at work. */
 export class FleetProcess {
   readonly ended: Promise<Ended>;
@@ -232,8 +241,10 @@ export class FleetCli {
   async run(args: readonly string[], options: CliOptions & { expect?: number } = {}): Promise<Ended> {
     const ended = await this.start(args, options).ended;
     if (options.expect !== undefined && ended.code !== options.expect) {
-      const said = `${ended.stderr}\n${ended.stdout}`;
-      throw new Error(`fleet ${args.join(' ')} ended with ${ended.code}, not ${options.expect}:\n${said}`);
+      const said = ended.events.length > 0 ? ended.events.flatMap(oddWords).join('\n') : ended.stdout;
+      throw new Error(
+        `fleet ${args.join(' ')} ended with ${ended.code}, not ${options.expect}:\n${said}\n${ended.stderr}`,
+      );
     }
     return ended;
   }

@@ -130,7 +130,11 @@ describe('one server and two agents', () => {
   });
 
   test('nothing of fleet stays on the nodes but what it was to put there', async () => {
-    for (const node of lab.nodes.nodes) expect(await remains(lab, node), node.name).toEqual([]);
+    for (const node of lab.nodes.nodes) {
+      expect(await remains(lab, node), node.name).toEqual([]);
+      // Nor of the programs that it asks: kubectl would keep a cache there, and renew it every ten minutes.
+      expect(await on(lab, node, 'ls -A /root'), node.name).not.toContain('.kube');
+    }
   });
 
   test('plan finds nothing to do and exits 0', async () => {
