@@ -2,6 +2,8 @@
  * Bundles the sources into dist/ with esbuild, split along dynamic imports so that a command loads only what it needs,
  * and writes the JSON Schemas that the package ships. Run by tsx: `npm run build`.
  */
+
+import { execFileSync } from 'node:child_process';
 import { chmodSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -27,7 +29,12 @@ const nativeBinding: Plugin = {
 rmSync(dist, { recursive: true, force: true });
 const result = await build({
   absWorkingDir: root,
-  entryPoints: { fleet: 'src/cli/main.ts' },
+  entryPoints: {
+    fleet: 'src/cli/main.ts',
+    // What a user's own steps and their tests import: fleet-k3s/steps and fleet-k3s/testing.
+    steps: 'src/steps/step-kit.ts',
+    testing: 'src/steps/step-harness.ts',
+  },
   outdir: dist,
   bundle: true,
   splitting: true,
@@ -49,6 +56,10 @@ const result = await build({
   metafile: true,
 });
 chmodSync(join(dist, 'fleet.js'), 0o755);
+execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.types.json'], {
+  cwd: root,
+  stdio: 'inherit',
+});
 const bytes = Object.values(result.metafile.outputs).reduce((sum, output) => sum + output.bytes, 0);
 process.stdout.write(
   `dist/: ${Object.keys(result.metafile.outputs).length} files, ${Math.round(bytes / 1000)} kB\n`,

@@ -15,14 +15,26 @@ export function nodeIsReady(node: K3sNodeView, name: string, seen: K3sNodes | un
   if ('unavailable' in seen) return `the API says: ${seen.unavailable}`;
   const found = seen.nodes.find((candidate) => candidate.name === name);
   if (found === undefined) return `${name} is not registered`;
-  return readiness(node, found);
+  const isMember = seen.nodes.some((other) => other.etcdVoter !== undefined) && holdsEtcd(node);
+  return readiness(node, found, isMember);
 }
 
-function readiness(node: K3sNodeView, found: K3sNode): true | string {
+function readiness(node: K3sNodeView, found: K3sNode, isMember: boolean): true | string {
   if (!found.ready && !bringsItsOwnNetwork(node))
     return `NotReady${found.readyMessage === '' ? '' : `: ${found.readyMessage}`}`;
   if (node.role === 'server' && found.etcdVoter === false) return 'its etcd member does not vote yet';
+  // A node that has just joined is Ready before anything is said of its member.
+  if (isMember && found.etcdVoter === undefined) return 'its etcd member is not known yet';
   return true;
+}
+
+/** Whether a server has an etcd member where its cluster has etcd at all. */
+function holdsEtcd(node: K3sNodeView): boolean {
+  return (
+    node.role === 'server' &&
+    node.config['disable-etcd'] !== true &&
+    !node.extraArgs.some((arg) => /^--disable-etcd(=true)?$/.test(arg))
+  );
 }
 
 function bringsItsOwnNetwork(node: K3sNodeView): boolean {
@@ -86,6 +98,7 @@ export function withReadyNode(node: K3sNodeView, name: string, nodes: NodesBySer
         seen !== undefined && 'nodes' in seen ? seen.nodes.filter((other) => other.name !== name) : [];
       const before =
         seen !== undefined && 'nodes' in seen ? seen.nodes.find((other) => other.name === name) : undefined;
+      const isMember = holdsEtcd(node) && [before, ...others].some((other) => other?.etcdVoter !== undefined);
       const ready: K3sNode = {
         name,
         readyMessage: '',
@@ -95,7 +108,7 @@ export function withReadyNode(node: K3sNodeView, name: string, nodes: NodesBySer
         addresses: [],
         ...before,
         ready: true,
-        etcdVoter: before?.etcdVoter === false ? true : before?.etcdVoter,
+        etcdVoter: isMember ? true : before?.etcdVoter,
       };
       return [server, { nodes: [...others, ready] }];
     }),

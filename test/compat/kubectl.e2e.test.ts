@@ -45,6 +45,7 @@ test('objects are applied through the server, from any host, once; looked up, an
   );
   const removed = await lab.cli.run([
     'run',
+    '-b',
     '-m',
     'k8s',
     '-a',

@@ -591,13 +591,13 @@ describe('several hosts', () => {
 
   it.each<[string, string, string[]]>([
     [
-      'any_errors_fatal ends the run once its batch is done',
+      'any_errors_fatal ends the run before the next task',
       'serial: 2\nany_errors_fatal: true',
-      ['b after'],
+      [],
     ],
     ['a batch that failed whole ends the run', 'serial: 1', []],
     ['a batch that failed in part does not', 'serial: 2', ['b after', 'c after', 'd after']],
-    ['max_fail_percentage does when more failed', 'serial: 2\nmax_fail_percentage: 49', ['b after']],
+    ['max_fail_percentage does when more failed', 'serial: 2\nmax_fail_percentage: 49', []],
     [
       'max_fail_percentage does not when as many failed',
       'serial: 2\nmax_fail_percentage: 50',

@@ -107,7 +107,7 @@ const facts: readonly Fact<unknown>[] = [
   firewalldZone(undefined),
   k3sFirewalld,
   nodeAddresses,
-  freeSpace('/sys/no/where'),
+  freeSpace('/dev/no/where'),
   ufwFiltersIpv6,
   cgroupBoot,
   appArmor,
