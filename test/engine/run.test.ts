@@ -590,11 +590,7 @@ describe('several hosts', () => {
   const failsOn = (host: string): string => `${fails}\n  when: inventory_hostname == '${host}'`;
 
   it.each<[string, string, string[]]>([
-    [
-      'any_errors_fatal ends the run before the next task',
-      'serial: 2\nany_errors_fatal: true',
-      [],
-    ],
+    ['any_errors_fatal ends the run before the next task', 'serial: 2\nany_errors_fatal: true', []],
     ['a batch that failed whole ends the run', 'serial: 1', []],
     ['a batch that failed in part does not', 'serial: 2', ['b after', 'c after', 'd after']],
     ['max_fail_percentage does when more failed', 'serial: 2\nmax_fail_percentage: 49', []],
