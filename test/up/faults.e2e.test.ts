@@ -254,7 +254,7 @@ describe('one server and an agent', () => {
       expect(left, node.name).toEqual([]);
       expect(await remains(lab, node), node.name).toEqual([]);
       expect(
-        await on(lab, node, 'pgrep -l 'k3s|containerd' || true; ls -d /run/k3s 2> /dev/null || true'),
+        await on(lab, node, 'pgrep -l "k3s|containerd" || true; ls -d /run/k3s 2> /dev/null || true'),
         node.name,
       ).toBe('');
     }

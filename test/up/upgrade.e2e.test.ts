@@ -1,0 +1,167 @@
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { snapshotDifferences } from '../fleet/filesystem-snapshot.ts';
+import { k3sArtifacts } from '../fleet/k3s-artifacts.ts';
+import { type ReleaseServer, startReleaseServer } from '../fleet/release-server.ts';
+import { type Ended, endedAs, ofKind } from './fleet-cli.ts';
+import { clusterNodes, type Lab, on, serviceStarts, startLab } from './lab.ts';
+
+/** Releases come from where they are published, checked against the published sums; another k3s_version is an upgrade. */
+
+const old = 'v1.33.4+k3s1';
+const next = 'v1.33.5+k3s1';
+
+describe('one server and an agent, root logged in, releases from a server', () => {
+  let lab: Lab;
+  let releases: ReleaseServer;
+
+  beforeAll(async () => {
+    const artifacts = await k3sArtifacts([old, next]);
+    lab = await startLab({
+      servers: 1,
+      agents: 1,
+      user: 'root',
+      vars: { airgap_dir: null, k3s_version: old },
+    });
+    releases = await startReleaseServer({
+      artifacts,
+      addresses: [lab.nodes.network.gateway],
+      channels: { stable: old, latest: next, 'v1.33': next },
+    });
+    await write({});
+  });
+
+  afterAll(async () => {
+    await releases?.stop();
+    await lab?.stop();
+  });
+
+  const write = (vars: Readonly<Record<string, unknown>>): Promise<string> =>
+    lab.nodes.writeInventory({
+      artifact_url: `${releases.releasesUrl}/download`,
+      channels_url: releases.channelsUrl,
+      k3s_install_url: releases.installScriptUrl,
+      ...vars,
+    });
+
+  /** How often a file of a release was sent. */
+  const sent = (name: string): number =>
+    releases.requests.filter((request) => request.path.startsWith('/objects/') && request.path.endsWith(name))
+      .length;
+
+  const versions = async (): Promise<Record<string, string>> =>
+    Object.fromEntries(
+      Object.entries(await clusterNodes(lab.cli)).map(([name, { version }]) => [name, version]),
+    );
+
+  test('the first up fetches the release once, for both nodes', async () => {
+    await lab.cli.up();
+    expect(await versions()).toEqual({ 'server-1': old, 'agent-1': old });
+    expect(sent(`/${old}/k3s`)).toBe(1);
+    expect(releases.requests.filter(({ path: asked }) => asked === '/install.sh').length).toBe(1);
+    // By this machine, not by the nodes.
+    const from = new Set(releases.requests.map((request) => request.from));
+    expect(lab.nodes.nodes.some(({ address }) => from.has(address))).toBe(false);
+    await lab.cli.plan({ expect: 0 });
+  });
+
+  describe('the published sums are not those of the files', () => {
+    test.each([
+      ['fetched by this machine', 'control', 'DOWNLOAD_DAMAGED'],
+      ['fetched by the nodes', 'node', 'COMMAND_FAILED'],
+    ])('%s: refused, and nothing is changed', async (_who, source, code) => {
+      const look = async () =>
+        Promise.all(
+          lab.nodes.nodes.map(async (node) => ({
+            services: await serviceStarts(lab, node),
+            files: await lab.nodes.snapshotFilesystem(node, ['/etc', '/usr/local', '/root', '/home']),
+          })),
+        );
+      const before = await look();
+      releases.inject({ match: /sha256sum/, fault: { kind: 'wrong-sums' } });
+      await write({ k3s_version: next, binary_source: source });
+      const up = await lab.cli.up({ expect: 1 });
+      releases.heal();
+      expect(ofKind(up.events, 'host-failed')).toMatchObject([{ host: 'server-1', error: { code } }]);
+      expect(ofKind(up.events, 'host-failed')[0]?.error.message).toMatch(/sha256/);
+      expect(endedAs(up.events, 'changed')).toEqual([]);
+      const after = await look();
+      for (const [index, { services, files }] of before.entries()) {
+        expect(after[index]?.services).toEqual(services);
+        const moved = snapshotDifferences(files, after[index]?.files ?? new Map());
+        // A file came beside the binary and went again.
+        expect(moved.filter((line) => !/^~ \/usr\/local\/bin \(mtime [^,]+\)$/.test(line))).toEqual([]);
+      }
+      expect(await versions()).toEqual({ 'server-1': old, 'agent-1': old });
+      const cache = path.join(lab.cli.home, '.cache', 'fleet', 'sha256');
+      expect((await readdir(cache)).length).toBe(1);
+    });
+  });
+
+  describe('a channel', () => {
+    test('is looked up once in a run, and the plan says what it stands for', async () => {
+      await write({ k3s_version: 'latest' });
+      const asked = releases.requests.filter(({ path: what }) => what.includes('/channels')).length;
+      const plan = await lab.cli.run(['plan'], { expect: 2 });
+      expect(plan.stdout).toContain(`${old} is installed, ${next} is wanted`);
+      expect(releases.requests.filter(({ path: what }) => what.includes('/channels')).length).toBe(asked + 1);
+    });
+
+    test('that stands for what runs changes nothing', async () => {
+      await write({ k3s_version: 'stable' });
+      await lab.cli.plan({ expect: 0 });
+    });
+
+    test('that nobody publishes is refused by name', async () => {
+      await write({ k3s_version: 'v1.29' });
+      const up = await lab.cli.up({ expect: 1 });
+      expect(ofKind(up.events, 'host-failed')[0]).toMatchObject({ error: { code: 'CHANNEL_UNKNOWN' } });
+      expect(ofKind(up.events, 'host-failed')[0]?.error.message).toContain('v1.29');
+      expect(endedAs(up.events, 'changed')).toEqual([]);
+    });
+  });
+
+  describe('k3s_version is edited', () => {
+    let up: Ended;
+    let before: Map<string, Readonly<Record<string, string>>>;
+
+    beforeAll(async () => {
+      before = new Map();
+      for (const node of lab.nodes.nodes) before.set(node.name, await serviceStarts(lab, node));
+      await write({ k3s_version: next });
+      up = await lab.cli.up();
+    });
+
+    test('the server first, then the agent, each with its new binary and one restart', async () => {
+      expect(endedAs(up.events, 'changed')).toEqual([
+        'server-1: k3s binary',
+        'server-1: k3s runs with what is on disk',
+        'agent-1: k3s binary',
+        'agent-1: k3s runs with what is on disk',
+      ]);
+      for (const { name } of lab.nodes.nodes) {
+        const now = await serviceStarts(lab, lab.nodes.node(name));
+        const restarted = Object.keys(now).filter((unit) => now[unit] !== before.get(name)?.[unit]);
+        expect(restarted, name).toEqual([name === 'server-1' ? 'k3s.service' : 'k3s-agent.service']);
+      }
+    });
+
+    test('both nodes run it, and are Ready', async () => {
+      const nodes = await clusterNodes(lab.cli);
+      expect(nodes).toMatchObject({
+        'server-1': { ready: true, cordoned: false, version: next },
+        'agent-1': { ready: true, cordoned: false, version: next },
+      });
+      expect(sent(`/${next}/k3s`)).toBeGreaterThan(0);
+      for (const node of lab.nodes.nodes) {
+        expect(await on(lab, node, 'k3s --version | head -n 1'), node.name).toContain(next);
+      }
+    });
+
+    test('and up again has nothing to do', async () => {
+      const again = await lab.cli.up();
+      expect(endedAs(again.events, 'changed')).toEqual([]);
+    });
+  });
+});
