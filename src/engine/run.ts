@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import pLimit from 'p-limit';
 import { FleetError } from '../core/errors.ts';
 import type { Redactor, Secret } from '../core/secret.ts';
@@ -90,6 +91,8 @@ class FleetRun implements Run {
 
   constructor(options: RunOptions) {
     this.#options = options;
+    // Every host at work listens to it; ten are not many.
+    setMaxListeners(0, options.signal);
     this.#locks = new Locks(this.id);
     this.#emit = (event: Event) => {
       this.#sequence += 1;

@@ -4,7 +4,8 @@ import { shown } from './args.ts';
 import type { Keyword } from './keywords.ts';
 import { entryOf, type Located, placeAlong } from './located.ts';
 
-const ajv = new Ajv({ strict: false, allErrors: false });
+// Our own schemas: checking them against the schema of schemas costs 40 ms at each start.
+const ajv = new Ajv({ validateSchema: false, strict: false, allErrors: false });
 const compiled = new WeakMap<Keyword, ValidateFunction>();
 
 /** What is wrong with the value of a keyword, or `undefined`. */

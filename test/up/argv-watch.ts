@@ -47,7 +47,7 @@ export class ArgvWatch {
       `mkdir -m 700 ${folder} && cat > ${folder}/watch.pl <<'END_OF_PERL'
 ${perl}
 END_OF_PERL
-setsid perl ${folder}/watch.pl ${folder}/stop > ${folder}/seen 2>&1 < /dev/null &
+setsid nice -n -15 perl ${folder}/watch.pl ${folder}/stop > ${folder}/seen 2>&1 < /dev/null &
 until [ -s ${folder}/seen ]; do :; done`,
     );
     return new ArgvWatch(lab, node);

@@ -3,7 +3,7 @@ import { setTimeout as after } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { StampedEvent } from '../../src/engine/event.ts';
-import { type Ended, endedAs, ofKind } from './fleet-cli.ts';
+import { type Ended, endedAs, type FleetProcess, ofKind } from './fleet-cli.ts';
 import { clusterNodes, type Lab, on, remains, startLab } from './lab.ts';
 
 /** However a run is broken off, running again heals it. */
@@ -110,43 +110,62 @@ describe(`kill -9 (FLEET_TEST_SEED=${seed})`, () => {
   // Two at a time: more would only wait for each other on a small machine.
   const lanes = pLimit(2);
 
+  /** Kills an `up` on new nodes at a moment, and has another one heal what is left. */
+  async function expectHealed(
+    words: string,
+    moment: (running: FleetProcess) => Promise<void>,
+  ): Promise<void> {
+    await using lab = await startLab(lab1);
+    const running = lab.cli.start(['up', '--yes', '--output', 'json']);
+    await moment(running);
+    running.kill('SIGKILL');
+    const killed = await running.ended;
+    const where = `killed ${words}`;
+    if (ofKind(killed.events, 'run-finished').length === 0) expect(killed.code, where).toBeNull();
+
+    const broken = new Map<string, Map<string, string>>();
+    for (const { name } of lab.nodes.nodes) {
+      expect(await readableByAll(lab, name), `${name}, ${where}`).toBe('');
+      broken.set(name, await sums(lab, name));
+    }
+    const healed = await lab.cli.up();
+    expect(endedAs(healed.events, 'failed', 'skipped'), where).toEqual([]);
+    await expectHealthy(lab, where, healed);
+    for (const { name } of lab.nodes.nodes) {
+      expect(await paths(lab, name), `${name}, ${where}`).toEqual(whole.get(name));
+      const mended = await sums(lab, name);
+      // .bashrc was there before; everything else was either not there yet, or whole.
+      for (const [file, sum] of broken.get(name) ?? []) {
+        if (!file.endsWith('.bashrc')) expect(sum, `${file} of ${name}, ${where}`).toBe(mended.get(file));
+      }
+    }
+    const plan = await lab.cli.plan();
+    expect({ code: plan.code, left: endedAs(plan.events, 'would-change') }, where).toEqual({
+      code: 0,
+      left: [],
+    });
+  }
+
   test.concurrent.each(shares.map((share, index) => [index + 1, share] as const))(
     'at moment %i: running again heals',
     async (_number, share) =>
       lanes(async () => {
         const { sequence, delayMs, words } = momentAt(share);
-        await using lab = await startLab(lab1);
-        const running = lab.cli.start(['up', '--yes', '--output', 'json']);
-        await running.until((event) => event.sequence >= sequence);
-        await after(delayMs);
-        running.kill('SIGKILL');
-        const killed = await running.ended;
-        const where = `killed ${words}`;
-        if (ofKind(killed.events, 'run-finished').length === 0) expect(killed.code, where).toBeNull();
-
-        const broken = new Map<string, Map<string, string>>();
-        for (const { name } of lab.nodes.nodes) {
-          expect(await readableByAll(lab, name), `${name}, ${where}`).toBe('');
-          broken.set(name, await sums(lab, name));
-        }
-        const healed = await lab.cli.up();
-        expect(endedAs(healed.events, 'failed', 'skipped'), where).toEqual([]);
-        await expectHealthy(lab, where, healed);
-        for (const { name } of lab.nodes.nodes) {
-          expect(await paths(lab, name), `${name}, ${where}`).toEqual(whole.get(name));
-          const mended = await sums(lab, name);
-          // .bashrc was there before; everything else was either not there yet, or whole.
-          for (const [file, sum] of broken.get(name) ?? []) {
-            if (!file.endsWith('.bashrc')) expect(sum, `${file} of ${name}, ${where}`).toBe(mended.get(file));
-          }
-        }
-        const plan = await lab.cli.plan();
-        expect({ code: plan.code, left: endedAs(plan.events, 'would-change') }, where).toEqual({
-          code: 0,
-          left: [],
+        await expectHealed(words, async (running) => {
+          await running.until((event) => event.sequence >= sequence);
+          await after(delayMs);
         });
       }),
   );
+
+  test.concurrent('in the middle of sending the binary: running again heals', async () =>
+    lanes(() =>
+      expectHealed('in the middle of sending the binary', async (running) => {
+        const isSending = (event: StampedEvent): boolean =>
+          event.kind === 'task-progress' && event.step === 'k3s_binary' && event.done !== event.total;
+        await running.until(isSending);
+      }),
+    ));
 });
 
 describe('Ctrl-C', () => {
