@@ -4,10 +4,10 @@
  */
 
 import { execFileSync } from 'node:child_process';
-import { chmodSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build, type Plugin } from 'esbuild';
+import { build, type Plugin, transform } from 'esbuild';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const dist = join(root, 'dist');
@@ -26,7 +26,11 @@ const nativeBinding: Plugin = {
   },
 };
 
+/** The entries are what Node and users import; all else is in the chunks. */
+const isEntry = (path: string): boolean => dirname(path) === dist;
+
 rmSync(dist, { recursive: true, force: true });
+mkdirSync(join(dist, 'chunks'), { recursive: true });
 const result = await build({
   absWorkingDir: root,
   entryPoints: {
@@ -46,21 +50,43 @@ const result = await build({
   legalComments: 'linked',
   external: ['cpu-features'],
   plugins: [nativeBinding],
-  // CommonJS packages inside the bundle still call require for node's own modules, and ask where they are.
-  define: { __dirname: 'import.meta.dirname', __filename: 'import.meta.filename' },
-  banner: {
-    js: "const require = process.getBuiltinModule('node:module').createRequire(import.meta.url);",
-  },
   chunkNames: 'chunks/[name]-[hash]',
+  outExtension: { '.js': '.cjs' },
   logLevel: 'warning',
-  metafile: true,
+  write: false,
 });
+for (const { path, text } of result.outputFiles) {
+  if (isEntry(path)) writeFileSync(path.replace(/\.cjs$/, '.js'), text);
+  else writeFileSync(path, path.endsWith('.cjs') ? await asCommonJs(text) : text);
+}
+
+/**
+ * Node keeps compiled code of CommonJS only (src/cli/code-cache.ts), and esbuild splits ES modules only. Code that comes from a
+ * cache cannot import, so chunks require each other, no earlier than they imported each other.
+ */
+async function asCommonJs(text: string): Promise<string> {
+  const requiring = text.replaceAll(/\bimport\((".\/[^"]+")\)/g, 'Promise.resolve().then(() => require($1))');
+  const { code } = await transform(requiring, {
+    format: 'cjs',
+    platform: 'node',
+    target: 'node20',
+    minifySyntax: true,
+    define: {
+      'import.meta.url': 'importMetaUrl',
+      'import.meta.dirname': '__dirname',
+      'import.meta.filename': '__filename',
+    },
+    banner: text.includes('import.meta.url')
+      ? "const importMetaUrl = require('node:url').pathToFileURL(__filename).href;"
+      : '',
+  });
+  return code;
+}
+
 chmodSync(join(dist, 'fleet.js'), 0o755);
 execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.types.json'], {
   cwd: root,
   stdio: 'inherit',
 });
-const bytes = Object.values(result.metafile.outputs).reduce((sum, output) => sum + output.bytes, 0);
-process.stdout.write(
-  `dist/: ${Object.keys(result.metafile.outputs).length} files, ${Math.round(bytes / 1000)} kB\n`,
-);
+const bytes = result.outputFiles.reduce((sum, { contents }) => sum + contents.length, 0);
+process.stdout.write(`dist/: ${result.outputFiles.length} files, ${Math.round(bytes / 1000)} kB\n`);

@@ -9,6 +9,8 @@ if (argv.length === 1 && (argv[0] === '--version' || argv[0] === '-V')) {
   const { version } = await import('./version.ts');
   process.stdout.write(`${version}\n`);
 } else {
+  const { keepCompiledCode } = await import('./code-cache.ts');
+  keepCompiledCode(argv.find((word) => !word.startsWith('-')) ?? 'help');
   const { runCli } = await import('./run-cli.ts');
   await runCli(argv);
 }

@@ -1,4 +1,4 @@
-import { sh } from '../core/shell.ts';
+import { raw, type ShellScript, sh } from '../core/shell.ts';
 import type { Fact } from '../engine/fact.ts';
 import type { Answer } from '../ssh/connection.ts';
 
@@ -49,6 +49,24 @@ const PROPERTIES = [
   'DropInPaths',
 ].join(',');
 
+/**
+ * `has_unit NAME`: whether systemd can know of a unit, told by files alone. Most services that one asks about are not
+ * there, and asking systemd about them takes longer than all else that is asked. A unit that once ran has its invocation noted.
+ * @see https://www.freedesktop.org/software/systemd/man/latest/systemd.unit.html#Unit%20File%20Load%20Path
+ */
+export const hasUnit: ShellScript = raw(`has_unit() {
+  case $1 in *@*) return 0 ;; *.*) unit=$1 ;; *) unit=$1.service ;; esac
+  for folder in /etc /run /usr/local/lib /usr/lib /lib; do
+    for at in "$folder/systemd/system/$unit" "$folder/systemd/system.control/$unit"; do
+      if [ -e "$at" ] || [ -L "$at" ]; then return 0; fi
+    done
+  done
+  for at in /run/systemd/generator*/"$unit" /run/systemd/transient/"$unit" "/run/systemd/units/invocation:$unit" "/etc/init.d/\${unit%.service}"; do
+    if [ -e "$at" ] || [ -L "$at" ]; then return 0; fi
+  done
+  return 1
+}`);
+
 /** State of one service or unit (`k3s`, `fstrim.timer`). Source: `systemctl show`, or `rc-service` and `rc-update`. */
 export function service(name: string): Fact<ServiceState> {
   return {
@@ -56,7 +74,9 @@ export function service(name: string): Fact<ServiceState> {
     sh: sh`n=${name}
 if [ -d /run/systemd/system ]; then
   echo systemd
-  systemctl show --no-pager -p ${PROPERTIES} -- "$n"
+  ${hasUnit}
+  if has_unit "$n"; then systemctl show --no-pager -p ${PROPERTIES} -- "$n"
+  else printf '%s\\n' "Id=$unit" LoadState=not-found ActiveState=inactive SubState=dead; fi
 elif command -v rc-service >/dev/null 2>&1; then
   echo openrc
   if [ -e "/etc/init.d/$n" ]; then

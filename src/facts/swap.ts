@@ -1,6 +1,7 @@
 import { sh } from '../core/shell.ts';
 import type { Fact } from '../engine/fact.ts';
 import type { Answer } from '../ssh/connection.ts';
+import { hasUnit } from './service.ts';
 
 /** Services that make swap by themselves: Raspberry Pi OS, Debian, Ubuntu, Armbian. */
 const swapServices = [
@@ -31,7 +32,18 @@ export const swapState: Fact<SwapState> = {
 echo =
 [ -r /etc/fstab ] && cat /etc/fstab
 echo =
-if [ -d /run/systemd/system ]; then systemctl show --no-pager -p Id,SourcePath,FragmentPath,UnitFileState '*.swap' ${swapServices} 2>/dev/null; fi
+if [ -d /run/systemd/system ]; then
+  ${hasUnit}
+  makes_swap() {
+    { read -r _ && read -r _; } < /proc/swaps && return
+    for at in /etc/systemd/system/*.swap /run/systemd/system/*.swap /run/systemd/generator*/*.swap /usr/lib/systemd/system/*.swap; do
+      if [ -e "$at" ] || [ -L "$at" ]; then return 0; fi
+    done
+    for unit in ${swapServices}; do if has_unit "$unit"; then return 0; fi; done
+    return 1
+  }
+  if makes_swap; then systemctl show --no-pager -p Id,SourcePath,FragmentPath,UnitFileState '*.swap' ${swapServices} 2>/dev/null; fi
+fi
 echo =
 cat ${maskedSwapNote} 2>/dev/null
 true`,

@@ -38,12 +38,17 @@ const IPV6 = new RegExp(
 );
 const HOST_NAME = new RegExp(`^${LABEL}(?:\\.${LABEL})*$`, 'iu');
 
+/** Most names, known to be hosts without compiling the patterns above, which takes as long as reading a small inventory. */
+const PLAIN_NAME =
+  /^(?!-)(?:[a-z0-9]|[a-z0-9][a-z0-9-]*[a-z0-9])(?:\.(?!-)(?:[a-z0-9]|[a-z0-9][a-z0-9-]*[a-z0-9]))*$/i;
+
 /** Longer text is no host name; the patterns above may backtrack on it. */
 const LONGEST_NAME = 512;
 
 /** Host and port of an address as Ansible's `parse_address` reads it; `undefined` for what is no address at all. */
 export function splitPort(address: string): { host: string; port: number | undefined } | undefined {
   if (address.length > LONGEST_NAME) return undefined;
+  if (PLAIN_NAME.test(address)) return { host: address, port: undefined };
   let host = address;
   let port: number | undefined;
   const bracketed = /^\[(.+)\]:([0-9]+)$/.exec(host);

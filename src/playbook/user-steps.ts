@@ -65,7 +65,8 @@ function filesIn(folder: string): readonly string[] {
 }
 
 async function stepsOf<Kit>(file: string, kit: Kit): Promise<readonly UserStep[]> {
-  const module = (await import(pathToFileURL(file).href)) as { readonly steps?: unknown };
+  const { exportsOf } = await import('./module-file.ts');
+  const module = (await exportsOf(file)) as { readonly steps?: unknown };
   const text = readFileSync(file, 'utf8');
   if (typeof module.steps !== 'function') {
     throw wrong(

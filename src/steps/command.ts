@@ -59,7 +59,7 @@ export const commandStep = defineStep<typeof args, GuardSeen>({
     if (away !== undefined) return away;
     return change(
       `runs whenever it is reached`,
-      [{ kind: 'run', what: `run ${shown}`, script: surrounded(sh`${words}`, args) }],
+      [{ kind: 'run', what: `run ${shown}`, script: surrounded(sh`exec ${words}`, args) }],
       {
         imperative: true,
         touches: 'everything',

@@ -1,10 +1,12 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import * as nodeModule from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { version } from '../../src/cli/version.ts';
 
+const { enableCompileCache } = nodeModule as { enableCompileCache?: unknown };
 const root = join(import.meta.dirname, '..', '..');
 let folder: string;
 let binary: string;
@@ -63,6 +65,26 @@ test('it runs steps where no ssh is needed', () => {
     code: 0,
     out: 'hello\n',
   });
+});
+
+test('it keeps its compiled code for the next start, and does without when that was damaged', () => {
+  const cache = join(folder, 'cache');
+  const help = () =>
+    spawnSync(binary, ['help'], { encoding: 'utf8', env: { ...process.env, XDG_CACHE_HOME: cache } });
+  const first = help();
+  expect(first).toMatchObject({ status: 0, stderr: '' });
+  // From 22.8 on Node keeps it, in a place of its own.
+  if (enableCompileCache !== undefined) return;
+  const code = join(cache, 'fleet', 'code');
+  const [kept] = readdirSync(code);
+  if (kept === undefined) throw new Error('nothing was kept');
+  expect(statSync(join(code, kept)).mode & 0o777).toBe(0o600);
+  const whole = readFileSync(join(code, kept));
+  for (const damaged of [whole.fill('Z', whole.length - 4096), whole.subarray(0, 1000), Buffer.alloc(0)]) {
+    writeFileSync(join(code, kept), damaged);
+    expect(help()).toEqual({ ...first, pid: expect.anything() });
+  }
+  expect(readFileSync(join(code, kept)).length).toBe(whole.length);
 });
 
 test('it explains itself without the network', () => {
