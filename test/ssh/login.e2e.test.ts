@@ -40,7 +40,7 @@ afterAll(async () => {
 });
 
 describe.skipIf(!haveSshd())('a password', () => {
-  const asked = { ansible_user: USER, ansible_password: PASSWORD, ansible_ssh_private_key_file: undefined };
+  const asked = { ansible_user: USER, ansible_password: PASSWORD };
 
   test.each([
     ['password', ['PasswordAuthentication yes', 'KbdInteractiveAuthentication no']],
