@@ -1,14 +1,14 @@
 /**
  * `npm run nodes`: the fake nodes of the tests, for a person to play with.
  *
- *     npm run nodes -- up 3 [--servers 1] [--user debian|root|ops] [--k3s-version V] [--var NAME=VALUE …]
+ *     npm run nodes -- up 3 [--servers 1] [--family rocky,arch] [--user debian|root|ops] [--k3s-version V] [--var NAME=VALUE …]
  *     npm run nodes -- list | down | docker-stop
  */
 import { rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { dockerClient, findDocker, ownDockerUrl, repositoryRoot, stopOwnDocker } from './docker.ts';
-import { type NodeUser, nodePasswords } from './image.ts';
+import { isNodeFamily, type NodeFamily, type NodeUser, nodeFamilies, nodePasswords } from './image.ts';
 import { airgapFolder, defaultK3sVersion, k3sArtifacts } from './k3s-artifacts.ts';
 import { keptLabel, removeLabelled } from './leftovers.ts';
 import { untilBooted } from './node-container.ts';
@@ -26,6 +26,7 @@ const usage = `usage: npm run nodes -- COMMAND
 
   up N [options]  start N nodes that run systemd and sshd, and write ${inventory} for them
       --servers S       how many of them are servers (default 1; the rest are agents)
+      --family NAME     what they are made of: ${nodeFamilies.join(', ')}; of several, in turn (default debian)
       --user NAME       whom the inventory logs in as: debian (default), root, ops
       --k3s-version V   default ${defaultK3sVersion}
       --var NAME=VALUE  another variable for the inventory (VALUE as JSON, else as text); as often as you like
@@ -88,6 +89,7 @@ async function up(args: string[]): Promise<void> {
       user: { type: 'string', default: 'debian' },
       'k3s-version': { type: 'string', default: defaultK3sVersion },
       var: { type: 'string', multiple: true, default: [] },
+      family: { type: 'string', multiple: true, default: ['debian'] },
       'no-k3s': { type: 'boolean', default: false },
     },
   });
@@ -97,6 +99,8 @@ async function up(args: string[]): Promise<void> {
   const user = values.user;
   if (!isUser(user))
     throw new UsageError(`a node has no user ${user}: ${Object.keys(nodePasswords).join(', ')}`);
+
+  const family = values.family.flatMap((words) => words.split(',')).map(asFamily);
 
   const before = await keptNodes();
   if (before.length > 0) {
@@ -123,6 +127,7 @@ async function up(args: string[]): Promise<void> {
     servers,
     agents: total - servers,
     user,
+    family,
     directory,
     keptBy: directory,
     vars: { k3s_version: version, ...airgap, ...Object.fromEntries(values.var.map(variable)) },
@@ -184,6 +189,11 @@ function whole(text: string, what: string): number {
   if (!/^\d+$/.test(text) || Number(text) < 1)
     throw new UsageError(`${what} is a whole number from 1 on, not ${text}`);
   return Number(text);
+}
+
+function asFamily(word: string): NodeFamily {
+  if (isNodeFamily(word)) return word;
+  throw new UsageError(`there is no family ${word}: ${nodeFamilies.join(', ')}`);
 }
 
 function isUser(name: string): name is NodeUser {

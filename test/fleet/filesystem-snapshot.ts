@@ -44,7 +44,8 @@ export const snapshotExclusions = [
 export function snapshotScript(roots: readonly string[] = snapshotRoots): string {
   const prune = snapshotExclusions.map((each) => `-path ${each}`).join(' -o ');
   const existing = `for each in ${roots.join(' ')}; do [ ! -e "$each" ] || set -- "$@" "$each"; done`;
-  return `set -- ; ${existing}; [ $# -gt 0 ] || exit 0
+  // Where a node has BusyBox' tools, those that a snapshot takes lie apart.
+  return `PATH=/usr/lib/fake-node/gnu:$PATH; set -- ; ${existing}; [ $# -gt 0 ] || exit 0
     find "$@" '(' ${prune} ')' -prune -o -printf '%y\\t%m\\t%U:%G\\t%s\\t%T@\\t%l\\t%p\\0'
     printf '\\0'
     find "$@" '(' ${prune} ')' -prune -o -type f -print0 | xargs -0 -r sha256sum -z --`;

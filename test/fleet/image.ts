@@ -8,7 +8,22 @@ import path from 'node:path';
 import { cacheDirectory, dockerClient, fleetTestDirectory, runCommand } from './docker.ts';
 
 /** The families of nodes: a folder of `image/` each, beside what they share. */
-export type NodeFamily = 'debian';
+export const nodeFamilies = ['debian', 'ubuntu', 'rocky', 'opensuse', 'arch', 'alpine'] as const;
+export type NodeFamily = (typeof nodeFamilies)[number];
+
+/** Whether a word names a family. */
+export function isNodeFamily(word: string): word is NodeFamily {
+  return (nodeFamilies as readonly string[]).includes(word);
+}
+
+/** An image that is built here: a family's, or what all but Debian's stand on. */
+type NodeImage = NodeFamily | 'families';
+
+/** What an image stands on; `undefined` for a bare Debian. */
+function baseOf(image: NodeImage): NodeImage | undefined {
+  if (image === 'debian') return undefined;
+  return image === 'families' ? 'debian' : 'families';
+}
 
 /** The passwords of the users of every image; `debian` needs none for sudo and doas, `ops` needs its own. */
 export const nodePasswords = {
@@ -23,11 +38,16 @@ export type NodeUser = keyof typeof nodePasswords;
 const imageDirectory = path.join(fleetTestDirectory, 'image');
 
 /** The tag under which the image of a family is built: its inputs, hashed. */
-export async function nodeImageTag(family: NodeFamily): Promise<string> {
+export async function nodeImageTag(family: NodeImage): Promise<string> {
+  const base = baseOf(family);
   const hash = createHash('sha256')
     .update(process.arch)
-    .update(process.env.FLEET_TEST_BASE_IMAGE ?? '');
-  for (const directory of ['.', 'shared', family]) {
+    .update(process.env.FLEET_TEST_BASE_IMAGE ?? '')
+    .update(base === undefined ? '' : await nodeImageTag(base));
+  // A layer on top is made by a script that lies with what it stands on.
+  const own =
+    base === undefined ? ['.', 'shared', family] : base === 'families' ? ['families', family] : [family];
+  for (const directory of own) {
     const entries = await readdir(path.join(imageDirectory, directory), { withFileTypes: true });
     for (const entry of entries.filter((each) => each.isFile()).sort((a, b) => (a.name < b.name ? -1 : 1))) {
       const file = path.join(imageDirectory, directory, entry.name);
@@ -41,7 +61,7 @@ export async function nodeImageTag(family: NodeFamily): Promise<string> {
 }
 
 /** Makes sure that the image of a family is there, building it if need be (told on stderr, with the time it took). */
-export async function nodeImage(family: NodeFamily = 'debian'): Promise<string> {
+export async function nodeImage(family: NodeImage = 'debian'): Promise<string> {
   const tag = await nodeImageTag(family);
   const { container } = await dockerClient();
   const there = await container.dockerode
@@ -52,10 +72,12 @@ export async function nodeImage(family: NodeFamily = 'debian'): Promise<string> 
       () => false,
     );
   if (there) return tag;
+  const base = baseOf(family);
+  const baseTag = base === undefined ? [] : [await nodeImage(base)];
   const begun = performance.now();
   const { code, stderr } = await runCommand(
     'sh',
-    [path.join(imageDirectory, 'build.sh'), family, tag, cacheDirectory],
+    [path.join(imageDirectory, 'build.sh'), family, tag, cacheDirectory, ...baseTag],
     { show: true },
   );
   if (code !== 0) throw new Error(`the image of ${family} nodes could not be built:\n${stderr.trim()}`);

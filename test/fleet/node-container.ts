@@ -1,5 +1,5 @@
 /**
- * One container that behaves like a machine: systemd as PID 1, an address that it keeps, a name of its own. What Docker must be
+ * One container that behaves like a machine: an init system as PID 1, an address that it keeps, a name of its own. What Docker must be
  * told for that differs between engines, so it is found out by starting one.
  */
 import { randomBytes } from 'node:crypto';
@@ -50,7 +50,7 @@ export interface NodeSettings {
   readonly network?: { readonly name: string; readonly address: string };
 }
 
-/** Ready is: systemd has finished booting and, where the node has an address, sshd answers there. */
+/** Ready is: systemd or OpenRC has finished booting and, where the node has an address, sshd answers there. */
 class Booted implements WaitStrategy {
   readonly #address: string | undefined;
   #deadline = bootDeadline;
@@ -177,6 +177,9 @@ export async function untilBooted(
   const end = Date.now() + deadline;
   // `--wait` needs systemd's own socket, which is not there in the first moments; then it waits without asking again.
   const boot = `for try in $(seq ${Math.ceil(deadline / 50)}); do
+    if [ -x /sbin/openrc-run ]; then
+      [ "$(cat /run/openrc/softlevel 2>/dev/null)" = default ] && [ ! -e /run/openrc/rc.starting ] && exit 0
+    fi
     state=$(systemctl is-system-running --wait 2>/dev/null)
     case $state in running | degraded | maintenance) echo "$state"; exit 0 ;; esac
     sleep 0.05
@@ -186,11 +189,11 @@ export async function untilBooted(
   do {
     failure = await Promise.race([
       execIn(containerId, boot).then(
-        ({ code, stdout }) => (code === 0 ? undefined : `systemd is ${stdout.trim() || 'not up'}`),
+        ({ code, stdout }) => (code === 0 ? undefined : `its init is ${stdout.trim() || 'not up'}`),
         (error: unknown) =>
           `no command can be run in it: ${error instanceof Error ? error.message : String(error)}`,
       ),
-      after(end - Date.now(), `systemd has not finished booting within ${deadline / 1000} s`),
+      after(end - Date.now(), `it has not finished booting within ${deadline / 1000} s`),
     ]);
     // In the middle of a reboot there is a moment when the container runs nothing, and a command that ran is gone.
     if (failure) await new Promise((resolve) => setTimeout(resolve, 50));
@@ -240,7 +243,7 @@ async function diagnosis(containerId: string): Promise<string> {
   if (!State.Running) return state;
   const seen = await execIn(
     containerId,
-    'systemctl --failed --no-legend --plain; journalctl -b -n 30 --no-pager -p notice 2>&1',
+    'if [ -x /sbin/openrc-run ]; then rc-status -a; else systemctl --failed --no-legend --plain; journalctl -b -n 30 --no-pager -p notice; fi 2>&1',
   );
   return `${state}\n${seen.stdout}${seen.stderr}`;
 }

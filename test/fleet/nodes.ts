@@ -31,6 +31,7 @@ export interface FakeNode {
   /** Its name in the inventory and its host name. */
   readonly name: string;
   readonly role: 'server' | 'agent';
+  readonly family: NodeFamily;
   /** Its address on the fleet's network; reachable from this machine, and kept over restarts. */
   readonly address: string;
   readonly port: 22;
@@ -43,7 +44,8 @@ export interface NodesWanted {
   readonly servers?: number | readonly string[];
   /** How many agents (agent-1 …), or their names. */
   readonly agents?: number | readonly string[];
-  readonly family?: NodeFamily;
+  /** What all nodes are made of; `debian` unless told. Of a list the nodes take the families in turn, servers first. */
+  readonly family?: NodeFamily | readonly NodeFamily[];
   /** Whom the inventory logs in as; `debian` unless told. */
   readonly user?: NodeUser;
   /** Variables of the group k3s_cluster, over the defaults. A null takes a default away. */
@@ -80,13 +82,17 @@ export async function startNodes(wanted: NodesWanted | readonly string[]): Promi
   const settings: NodesWanted = isNames(wanted)
     ? { servers: wanted.slice(0, 1), agents: wanted.slice(1) }
     : wanted;
-  const image = await nodeImage(settings.family);
-  await removeOrphans();
-  const freedom = await workingFreedom(image);
+  const families = typeof settings.family === 'string' ? [settings.family] : (settings.family ?? ['debian']);
   const names = [
     ...namesOf(settings.servers ?? 1, 'server').map((name) => ({ name, role: 'server' as const })),
     ...namesOf(settings.agents ?? 0, 'agent').map((name) => ({ name, role: 'agent' as const })),
-  ];
+  ].map((each, index) => ({ ...each, family: families[index % families.length] ?? 'debian' }));
+  const images = new Map<NodeFamily, string>();
+  for (const { family } of names) if (!images.has(family)) images.set(family, await nodeImage(family));
+  await removeOrphans();
+  // What an engine allows does not depend on what runs in it: one image is tried for all.
+  const image = await nodeImage();
+  const freedom = await workingFreedom(image);
   await makeRoomFor(names.length, image, freedom);
   const id = `fleet-test-${randomBytes(4).toString('hex')}`;
   const directory = settings.directory ?? (await mkdtemp(path.join(tmpdir(), `${id}-`)));
@@ -109,21 +115,26 @@ export async function startNodes(wanted: NodesWanted | readonly string[]): Promi
     const network = await createNetwork(id, labels);
     const limit = pLimit(startsAtOnce);
     const started = await Promise.allSettled(
-      names.map(({ name, role }, index) =>
+      names.map(({ name, role, family }, index) =>
         limit(async (): Promise<FakeNode> => {
           const address = addressIn(network.subnet, index + 2);
           const container = await new NodeContainer({
-            image,
+            image: images.get(family) ?? image,
             freedom,
             containerName: `${id}-${name}`,
             hostName: name,
-            labels: { ...labels, 'fleet-test.node': name, 'fleet-test.role': role },
+            labels: {
+              ...labels,
+              'fleet-test.node': name,
+              'fleet-test.role': role,
+              'fleet-test.family': family,
+            },
             machineId: settings.machineIds?.[name] ?? createHash('md5').update(`${id} ${name}`).digest('hex'),
             authorizedKeys,
             hostKeyTypes: settings.hostKeyTypes ?? ['ed25519', 'ecdsa'],
             network: { name: id, address },
           }).start();
-          return { name, role, address, port: 22, containerId: container.getId() };
+          return { name, role, family, address, port: 22, containerId: container.getId() };
         }),
       ),
     );
@@ -395,13 +406,16 @@ export class FakeFleet implements AsyncDisposable {
   }
 
   /**
-   * When a unit last became active: microseconds on the clock of the kernel, which never goes back; 0 if it never did. Two equal
-   * answers mean that it was not restarted in between.
+   * When a unit last became active, on a clock of the kernel that never goes back; 0 if it never did. Two equal answers mean that
+   * it was not restarted in between. Under OpenRC: when what its supervisor runs was started.
    */
   async activeEnter(node: FakeNode, unit: string): Promise<number> {
     const { stdout } = await this.exec(
       node,
-      `systemctl show -p ActiveEnterTimestampMonotonic --value -- '${unit}'`,
+      `if [ -x /sbin/openrc-run ]; then
+        pid=$(cat '/run/${unit.replace(/\.service$/, '')}.pid' 2>/dev/null) || { echo 0; exit 0; }
+        sed 's/.*) //' "/proc/$pid/stat" | cut -d ' ' -f 20
+      else systemctl show -p ActiveEnterTimestampMonotonic --value -- '${unit}'; fi`,
     );
     return Number(stdout.trim());
   }
@@ -444,7 +458,7 @@ export class FakeFleet implements AsyncDisposable {
     const farEnd = Number(stdout.trim());
     if (!(farEnd > 0)) throw new Error(`${node.name} has no interface eth0`);
     await runOnHostNetwork(
-      await nodeImage(this.#settings.family),
+      await nodeImage(),
       `ip link set dev "$(ip -o link show | sed -n 's/^${farEnd}: \\([^@:]*\\).*/\\1/p')" ${state}`,
     );
   }

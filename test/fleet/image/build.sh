@@ -1,9 +1,9 @@
 #!/bin/sh
 # Builds the node image of one family, under a tag that the caller derived from everything that goes into it.
 #
-#   build.sh FAMILY TAG CACHE_DIR       (DOCKER_HOST says which daemon; see ../docker.ts)
+#   build.sh FAMILY TAG CACHE_DIR [BASE]      (DOCKER_HOST says which daemon; see ../docker.ts)
 #
-# The base is FLEET_TEST_BASE_IMAGE if set, else debian:12-slim if the daemon has it or a registry serves it, else a
+# The base is BASE where the caller has built one, else FLEET_TEST_BASE_IMAGE if set, else debian:12-slim if the daemon has it or a registry serves it, else a
 # debootstrap-ed root filesystem, of which a tar stays in CACHE_DIR so that a new daemon needs neither.
 set -eu
 
@@ -27,7 +27,7 @@ flock -w 900 9 || {
 # Another process may have built it while this one waited.
 if has "$tag"; then exit 0; fi
 
-base=${FLEET_TEST_BASE_IMAGE:-}
+base=${4:-${FLEET_TEST_BASE_IMAGE:-}}
 if [ -z "$base" ]; then
   if has "$imported"; then
     base=$imported
@@ -42,7 +42,7 @@ if [ -z "$base" ]; then
   fi
 fi
 
-say "building $tag from $base (packages from Debian); about half a minute, once"
+say "building $tag from $base (packages from Debian); at most a minute, once"
 log=$cache/image-build.log
 # The host's network: its resolver and its way to the mirror are known to work, those of a build container are not.
 docker build --network host --build-arg "BASE=$base" -t "$tag" -f "$here/$family/Dockerfile" "$here" >"$log" 2>&1 9>&- || {
