@@ -35,6 +35,10 @@ export function reveal(value: string | Secret): string {
   return value instanceof Secret ? value.reveal() : value;
 }
 
+/** Base64 over several lines, as `base64` and `openssl` wrap it; the line ends as they are, or as JSON writes them. */
+const WRAPPED = /[A-Za-z0-9+/]{40,}(?:(?:\r?\n[ \t]*|\\r\\n|\\n)[A-Za-z0-9+/]+)+/g;
+const LINE_END = /(\r?\n[ \t]*|\\r\\n|\\n)/;
+
 /** Shorter values are not masked: replacing `a` or `yes` everywhere would hide the text and reveal the secret. */
 const SHORTEST_MASKED = 4;
 
@@ -45,6 +49,8 @@ const SHORTEST_MASKED = 4;
  */
 export class Redactor {
   readonly #forms = new Set<string>();
+  /** The forms that are base64, which programs wrap wherever a line happens to be full. */
+  readonly #encoded = new Set<string>();
   #pattern: RegExp | undefined;
 
   add(secret: Secret | string): void {
@@ -54,6 +60,7 @@ export class Redactor {
     for (const piece of pieces) {
       if (piece.length < SHORTEST_MASKED) continue;
       for (const form of formsOf(piece)) this.#forms.add(form);
+      for (const form of base64Forms(piece)) this.#encoded.add(form);
     }
     this.#pattern = undefined;
   }
@@ -68,7 +75,34 @@ export class Redactor {
         .join('|'),
       'g',
     );
-    return text.replace(this.#pattern, MASK);
+    const masked = text.replace(this.#pattern, MASK);
+    return this.#encoded.size === 0 ? masked : masked.replace(WRAPPED, (lines) => this.#maskWrapped(lines));
+  }
+
+  /** Lines of base64 with every secret in them masked, also those that a line end cuts in two. */
+  #maskWrapped(lines: string): string {
+    const pieces = lines.split(LINE_END);
+    const joined = pieces.filter((_, index) => index % 2 === 0).join('');
+    const hidden = [...this.#encoded].flatMap((form) => placesIn(joined, form));
+    if (hidden.length === 0) return lines;
+    let shown = '';
+    let at = 0;
+    for (const [index, piece] of pieces.entries()) {
+      if (index % 2 === 1) {
+        shown += piece;
+        continue;
+      }
+      const isHidden = Array.from(piece, (_, place) =>
+        hidden.some(([from, to]) => at + place >= from && at + place < to),
+      );
+      shown += [...piece]
+        .map((letter, place) =>
+          isHidden[place] !== true ? letter : isHidden[place - 1] === true ? '' : MASK,
+        )
+        .join('');
+      at += piece.length;
+    }
+    return shown;
   }
 
   /** A deep copy of plain data with every string in it masked, keys included. Secrets become their mask. */
@@ -127,6 +161,13 @@ function base64Forms(text: string): string[] {
     if (certain.length >= 8) forms.push(certain, certain.replaceAll('+', '-').replaceAll('/', '_'));
   }
   return forms;
+}
+
+function placesIn(text: string, part: string): readonly (readonly [from: number, to: number])[] {
+  const places: [number, number][] = [];
+  for (let at = text.indexOf(part); at >= 0; at = text.indexOf(part, at + 1))
+    places.push([at, at + part.length]);
+  return places;
 }
 
 function escapeRegExp(text: string): string {

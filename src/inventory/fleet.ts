@@ -17,6 +17,12 @@ export interface Variables {
    * @throws FleetError naming the variable, host, place and expression.
    */
   get(name: string): unknown;
+  /**
+   * The templated values of a variable at every level that sets it (group, host, play, `-e` …), the weakest first: for the
+   * few lists that add up.
+   * @throws FleetError as `get` does
+   */
+  levels(name: string): readonly unknown[];
   /** These variables with others laid over them (play vars, registered results, loop items); templates in them see the whole scope. */
   with(more: Readonly<Record<string, unknown>>, where?: Place): Variables;
   /** Templates any value deeply, as Ansible does with a step's arguments: native types where a string is one expression. */

@@ -28,7 +28,7 @@ export function selectHosts(fleet: Selectable, pattern: string): readonly Host[]
 }
 
 /** Commas separate; without any, colons do, unless the whole is one address or one range. */
-function splitPattern(pattern: string): readonly string[] {
+export function splitPattern(pattern: string): readonly string[] {
   const parts = pattern.includes(',')
     ? pattern.split(',')
     : pattern.startsWith('~') || splitPort(pattern) !== undefined
@@ -37,11 +37,20 @@ function splitPattern(pattern: string): readonly string[] {
   return parts.map((part) => part.trim()).filter((part) => part !== '' && part !== '!' && part !== '&');
 }
 
+const LOCALHOST = ['localhost', '127.0.0.1', '::1'];
+
+/** This machine under another of its names than the one that the inventory has for it. */
+function sameMachine(fleet: Selectable, name: string): Host | undefined {
+  if (!LOCALHOST.includes(name)) return undefined;
+  return LOCALHOST.map((one) => fleet.hosts.get(one)).find((host) => host !== undefined);
+}
+
 const SUBSCRIPT = /^(.+)\[(?:(-?[0-9]+)|([0-9]+)([:-])([0-9]*))\]$/s;
 
 function matchOne(fleet: Selectable, part: string): readonly Host[] {
-  const exact = fleet.hosts.get(part);
-  if (exact !== undefined && !fleet.groups.has(part)) return [exact];
+  // Of a host and a group with one name, Ansible takes the host.
+  const exact = fleet.hosts.get(part) ?? sameMachine(fleet, part);
+  if (exact !== undefined) return [exact];
   const subscript = part.startsWith('~') ? null : SUBSCRIPT.exec(part);
   if (subscript === null) return matchName(fleet, part);
   const [, name = '', single, from, , to] = subscript;
@@ -115,7 +124,7 @@ function matcherOf(name: string): (candidate: string) => boolean {
 }
 
 /** Python's fnmatch. Repeated stars are one, so that it cannot take for ever. */
-function globMatcher(glob: string): (candidate: string) => boolean {
+export function globMatcher(glob: string): (candidate: string) => boolean {
   if (!/[?*[]/.test(glob)) return (candidate) => candidate === glob;
   const source = glob.replace(
     /\*+|\?|\[(!?)(\]?[^\]]*)\]|[\s\S]/g,

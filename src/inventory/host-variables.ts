@@ -1,5 +1,6 @@
 import { FleetError, formatPlace, type Place } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
+import type { ControlMachine } from '../jinja/control-machine.ts';
 import { TemplateError } from '../jinja/error.ts';
 import {
   isTemplate,
@@ -21,6 +22,8 @@ export interface VariableWorld {
   /** Names that Ansible itself provides for a host, or for none: `hostvars`, `groups`, `inventory_hostname` … */
   magic(host: string | undefined, name: string): unknown;
   readonly lookups: ReadonlyMap<string, Lookup>;
+  /** What templates may ask about the control machine's files. */
+  readonly control: ControlMachine;
 }
 
 /** Names that the inventory cannot set; a run may (`with`), as it knows more. */
@@ -62,7 +65,11 @@ export class HostVariables implements Variables {
     /** What plays, steps and loops laid over, the last the strongest. */
     readonly overlays: readonly VarLayer[] = [],
   ) {
-    this.#scope = { get: (name) => this.#value(name), lookups: world.lookups };
+    this.#scope = {
+      get: (name) => this.#value(name),
+      lookups: world.lookups,
+      control: world.control,
+    };
   }
 
   names(): readonly string[] {
@@ -94,6 +101,17 @@ export class HostVariables implements Variables {
   get(name: string): unknown {
     try {
       return this.#value(name);
+    } catch (error) {
+      throw this.#named(error, name);
+    }
+  }
+
+  levels(name: string): readonly unknown[] {
+    try {
+      return [...this.layers, ...this.overlays, this.extra].flatMap((layer) => {
+        const written = layer.get(name);
+        return written === undefined ? [] : [deepFreeze(this.#template(written.value, 0))];
+      });
     } catch (error) {
       throw this.#named(error, name);
     }

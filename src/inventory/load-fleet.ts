@@ -4,7 +4,8 @@ import { FleetError, FleetErrors } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
 import { TemplateError } from '../jinja/error.ts';
 import type { Lookup } from '../jinja/template.ts';
-import { isTrue, toText } from '../jinja/value.ts';
+import { dictGet, isDict, isTrue, toText } from '../jinja/value.ts';
+import { thisMachine } from './control-machine.ts';
 import { readExtraVars } from './extra-vars.ts';
 import { Findings } from './findings.ts';
 import { expandHostPattern, HostRangeError } from './host-pattern.ts';
@@ -93,6 +94,7 @@ export async function loadFleet(options: LoadOptions): Promise<LoadedFleet> {
     extra,
     playbookFolder,
     lookups: lookupsOf(env, playbookFolder, reader),
+    control: thisMachine(env, cwd),
     warnings: findings.warnings,
   });
 }
@@ -112,6 +114,8 @@ const IGNORED_EXTENSIONS = [
   '.retry',
   '~',
 ];
+/** Read when it is named, yet not as one of a folder, where it is mostly the configuration of a program beside it. */
+const NOT_IN_FOLDERS = '.ini';
 const YAML_EXTENSIONS = ['.yml', '.yaml', '.json'];
 const TERRAFORM = /\.(?:tf|tfvars|tftpl|tpl|tmpl|hcl)$/;
 
@@ -161,7 +165,14 @@ async function readFolder(
     if (IGNORED_NAMES.test(entry) || IGNORED_EXTENSIONS.some((extension) => entry.endsWith(extension)))
       continue;
     const path = join(folder, entry);
-    if ((await reader.files.kind(path)) === 'folder')
+    if (entry.endsWith(NOT_IN_FOLDERS)) {
+      findings.warn({
+        code: 'INVENTORY_FILE_SKIPPED',
+        message: `${path} is not read: Ansible leaves *${NOT_IN_FOLDERS} files of a folder out`,
+        fix: `Rename it (hosts, *.yml), or name it: -i ${path}`,
+        where: { file: path },
+      });
+    } else if ((await reader.files.kind(path)) === 'folder')
       await readFolder(path, draft, reader, findings, depth + 1);
     else await readFile(path, draft, reader, findings);
   }
@@ -281,10 +292,23 @@ function warnOfSharedNames(draft: InventoryDraft, findings: Findings): void {
     findings.warn({
       code: 'INVENTORY_NAME_SHARED',
       message: `"${name}" names both a host and a group`,
-      fix: 'Rename one: patterns take such a name for the group.',
+      fix: 'Rename one: patterns take such a name for the host.',
       ...(host.where === undefined ? {} : { where: host.where }),
     });
   }
+}
+
+/** The names that one term of `first_found` stands for: a name, or `files` below `paths`. */
+function namesToTry(term: unknown): readonly string[] {
+  if (!isDict(term)) return [toText(term)];
+  const listOf = (value: unknown): readonly string[] =>
+    value === undefined || value === null
+      ? []
+      : Array.isArray(value)
+        ? value.map(toText)
+        : toText(value).split(/[,;]/);
+  const [files, paths] = [listOf(dictGet(term, 'files')), listOf(dictGet(term, 'paths'))];
+  return paths.length === 0 ? files : paths.flatMap((path) => files.map((name) => join(path, name)));
 }
 
 /** The only ways out of a template: environment variables and files of the control machine, each asked for by name. */
@@ -293,9 +317,21 @@ function lookupsOf(
   playbookFolder: string,
   reader: InventoryReader,
 ): ReadonlyMap<string, Lookup> {
-  const file: Lookup = (terms, options) =>
+  const machine = thisMachine(env, playbookFolder);
+  /** Where Ansible looks for the files of a role's tasks and of a playbook's, nearest first. */
+  const foldersFor = (variable: (name: string) => unknown): readonly string[] => {
+    const role = variable('role_path');
+    const homes = [...(typeof role === 'string' ? [role] : []), playbookFolder];
+    return homes.flatMap((home) => [join(home, 'files'), home]);
+  };
+  const found = (name: string, variable: (name: string) => unknown): string | undefined => {
+    const path = expandHome(name);
+    const places = isAbsolute(path) ? [path] : foldersFor(variable).map((folder) => resolve(folder, path));
+    return places.find((place) => machine.stateOf(place).kind === 'file');
+  };
+  const file: Lookup = (terms, options, variable) =>
     terms.map((term) => {
-      const path = resolve(playbookFolder, expandHome(toText(term)));
+      const path = found(toText(term), variable) ?? resolve(playbookFolder, expandHome(toText(term)));
       const { text, encrypted } = readLookupFile(path, reader.vault);
       const rstrip = options.get('rstrip');
       const lstrip = options.get('lstrip');
@@ -303,6 +339,32 @@ function lookupsOf(
       if (lstrip !== undefined && isTrue(lstrip)) content = content.trimStart();
       return encrypted ? new Secret(content) : content;
     });
+  const fileglob: Lookup = (terms, _options, variable) =>
+    terms.flatMap((term) => {
+      const pattern = expandHome(toText(term));
+      const places = isAbsolute(pattern)
+        ? [pattern]
+        : foldersFor(variable).map((folder) => resolve(folder, pattern));
+      const matches = places.map((place) =>
+        machine.matching(place).filter((path) => machine.stateOf(path).kind === 'file'),
+      );
+      return matches.find((paths) => paths.length > 0) ?? [];
+    });
+  const firstFound: Lookup = (terms, options, variable) => {
+    const wanted = [...(options.has('files') ? [Object.fromEntries(options)] : []), ...terms].flatMap(
+      namesToTry,
+    );
+    const path = wanted.map((name) => found(name, variable)).find((one) => one !== undefined);
+    const mayBeNone = [Object.fromEntries(options), ...terms].some(
+      (term) => isDict(term) && dictGet(term, 'skip') === true,
+    );
+    if (path === undefined && !mayBeNone)
+      throw new TemplateError(
+        'failed',
+        `lookup('first_found') finds none of ${wanted.slice(0, 6).join(', ')}`,
+      );
+    return path === undefined ? [] : [path];
+  };
   const environment: Lookup = (terms, options) =>
     terms.map((term) => {
       const name = toText(term).split(' ')[0] ?? '';
@@ -319,6 +381,8 @@ function lookupsOf(
     ['env', environment],
     ['file', file],
     ['unvault', file],
+    ['fileglob', fileglob],
+    ['first_found', firstFound],
     refused('pipe', 'templates run no programs; use a dynamic inventory or -e'),
     refused('password', "keep the password in a vault, or use lookup('file', …)"),
     refused('template', 'use the template step'),

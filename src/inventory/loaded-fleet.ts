@@ -1,5 +1,6 @@
 import { dirname, isAbsolute } from 'node:path';
 import type { FleetError } from '../core/errors.ts';
+import type { ControlMachine } from '../jinja/control-machine.ts';
 import type { Lookup } from '../jinja/template.ts';
 import type { Fleet, Group, Host, Variables } from './fleet.ts';
 import { selectHosts } from './host-selection.ts';
@@ -21,6 +22,8 @@ export interface FleetParts {
   readonly extra: VarLayer;
   readonly playbookFolder: string;
   readonly lookups: ReadonlyMap<string, Lookup>;
+  /** What templates may ask about the control machine's files. */
+  readonly control: ControlMachine;
   readonly warnings: readonly FleetError[];
 }
 
@@ -159,6 +162,7 @@ function layersOf(folders: readonly ReadonlyMap<string, VarLayer>[], names: read
 /** What all hosts share, worked out once: magic names, and the layers of each combination of groups. */
 class FleetWorld implements VariableWorld {
   readonly lookups: ReadonlyMap<string, Lookup>;
+  readonly control: ControlMachine;
   readonly #fleet: LoadedFleet;
   readonly #parts: FleetParts;
   readonly #layers = new Map<string, readonly VarLayer[]>();
@@ -169,6 +173,7 @@ class FleetWorld implements VariableWorld {
   constructor(fleet: LoadedFleet, parts: FleetParts) {
     this.#fleet = fleet;
     this.#parts = parts;
+    this.control = parts.control;
     this.lookups = new Map<string, Lookup>([
       ...parts.lookups,
       [

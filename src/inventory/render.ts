@@ -2,6 +2,7 @@ import { Secret } from '../core/secret.ts';
 import { toText } from '../jinja/value.ts';
 import { usageError } from './findings.ts';
 import type { Fleet, Group, Host } from './fleet.ts';
+import { MAGIC_NAMES } from './host-variables.ts';
 import { VaultText } from './vault-text.ts';
 import { UnsafeText } from './written-value.ts';
 
@@ -18,7 +19,12 @@ function shown(value: unknown): unknown {
 
 /** A host's variables as written, by name: what `fleet inventory --host H` prints. */
 export function hostVariables(host: Host): Readonly<Record<string, unknown>> {
-  return Object.fromEntries(host.vars.names().map((name) => [name, shown(host.vars.raw(name))]));
+  return Object.fromEntries(
+    host.vars
+      .names()
+      .filter((name) => !MAGIC_NAMES.has(name))
+      .map((name) => [name, shown(host.vars.raw(name))]),
+  );
 }
 
 /**

@@ -46,11 +46,19 @@ export class SettingValues {
 
   /** A list of texts; one text counts as a list of one, and several in it are separated by commas. */
   list(name: string): readonly string[] | undefined {
-    const value = this.host.vars.get(name);
+    return this.#texts(name, this.host.vars.get(name));
+  }
+
+  /** The lists of every level that sets the variable in one, the weakest first. */
+  lists(name: string): readonly string[] {
+    return this.host.vars.levels(name).flatMap((value) => this.#texts(name, value) ?? []);
+  }
+
+  #texts(name: string, value: unknown): readonly string[] | undefined {
     if (value === undefined || value === null || value === '') return undefined;
     if (!Array.isArray(value)) {
-      return this.text(name)
-        ?.split(',')
+      return this.#itemText(name, value)
+        .split(',')
         .map((part) => part.trim())
         .filter((part) => part !== '');
     }

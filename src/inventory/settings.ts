@@ -1,4 +1,5 @@
 import { Secret } from '../core/secret.ts';
+import { type NodeMarks, parseLabel, parseTaint, taintIdentity } from '../k3s/node-marks.ts';
 import { usageError } from './findings.ts';
 import type { Host } from './fleet.ts';
 import { SettingValues } from './setting-values.ts';
@@ -32,6 +33,11 @@ export interface NodeSettings {
   readonly k3sServerLocation: string;
   readonly systemdDir: string;
   readonly airgapDir: string | undefined;
+  readonly airgapSpread: 'auto' | 'off';
+  /** Uploads of large files at the same time, over all hosts. */
+  readonly uploads: number;
+  /** Bytes a second of all uploads together; `undefined` for no limit. */
+  readonly uploadRate: number | undefined;
   readonly useExternalDatabase: boolean;
   readonly manageFirewall: boolean | 'check';
   readonly artifactUrl: string;
@@ -45,6 +51,25 @@ export interface NodeSettings {
   readonly downloadTimeoutS: number;
   readonly rebootTimeoutS: number;
   readonly drainTimeoutS: number;
+  /** A cluster may be begun although servers that might hold one do not answer. */
+  readonly forceBootstrap: boolean;
+  /** Agents worked on at once, and agents that may be away at once: `3` or `25%`. */
+  readonly agentBatch: string;
+  readonly maxUnavailable: string;
+  readonly canary: readonly string[];
+  /** Whose pods are evicted before an upgrade. */
+  readonly drain: 'never' | 'minor' | 'servers' | 'agents' | 'all';
+  readonly drainDeleteEmptyDir: boolean;
+  readonly drainForce: boolean;
+  /** Pods of the burstable class may swap. */
+  readonly swapLimited: boolean;
+  /** Every node has every other in its /etc/hosts. */
+  readonly hostsEntries: boolean;
+  /** The node's own addresses and the interface of its pods' network, where somebody has said so. */
+  readonly nodeIp: string | undefined;
+  readonly flannelIface: string | undefined;
+  /** Of all levels of the inventory together. */
+  readonly nodeMarks: NodeMarks;
 }
 
 const known = new WeakMap<object, NodeSettings>();
@@ -87,6 +112,9 @@ function readSettings(values: SettingValues): NodeSettings {
     k3sServerLocation: values.text('k3s_server_location') ?? String(fallback('k3s_server_location')),
     systemdDir: values.text('systemd_dir') ?? String(fallback('systemd_dir')),
     airgapDir: values.text('airgap_dir'),
+    airgapSpread: values.choice('airgap_spread', ['auto', 'off']) ?? 'auto',
+    uploads: values.number('uploads') ?? Number(fallback('uploads')),
+    uploadRate: rateOf(values),
     useExternalDatabase: values.flag('use_external_database') ?? false,
     manageFirewall:
       values.text('manage_firewall')?.trim() === 'check'
@@ -103,6 +131,76 @@ function readSettings(values: SettingValues): NodeSettings {
     downloadTimeoutS: values.number('download_timeout') ?? Number(fallback('download_timeout')),
     rebootTimeoutS: values.number('reboot_timeout') ?? Number(fallback('reboot_timeout')),
     drainTimeoutS: values.number('drain_timeout') ?? Number(fallback('drain_timeout')),
+    forceBootstrap: values.flag('force_bootstrap') ?? false,
+    agentBatch: agentBatchOf(values),
+    maxUnavailable: values.text('max_unavailable')?.trim() ?? agentBatchOf(values),
+    canary: Object.freeze(values.list('canary') ?? []),
+    drain: drainOf(values),
+    drainDeleteEmptyDir: values.flag('drain_delete_emptydir') ?? true,
+    drainForce: values.flag('drain_force') ?? false,
+    swapLimited: values.text('swap')?.trim() === 'limited',
+    hostsEntries: values.flag('hosts_entries') ?? false,
+    nodeIp: values.list('node_ip')?.join(','),
+    flannelIface: values.text('flannel_iface'),
+    nodeMarks: nodeMarksOf(values.host),
+  });
+}
+
+function agentBatchOf(values: SettingValues): string {
+  return values.text('agent_batch')?.trim() ?? String(fallback('agent_batch'));
+}
+
+function drainOf(values: SettingValues): NodeSettings['drain'] {
+  const word = values.text('drain')?.trim();
+  if (word === undefined) return 'minor';
+  if (word === 'minor' || word === 'servers' || word === 'agents' || word === 'all') return word;
+  return values.flag('drain') === true ? 'all' : 'never';
+}
+
+/** `500k`, `10M`, `1.5G` or plain bytes, a second. */
+function rateOf(values: SettingValues): number | undefined {
+  const text = values.text('upload_rate')?.trim();
+  if (text === undefined || text === '') return undefined;
+  const [, amount, unit = ''] = /^(\d+(?:\.\d+)?)([kmg]?)$/.exec(text.toLowerCase()) ?? [];
+  const rate = Number(amount) * 1000 ** ['', 'k', 'm', 'g'].indexOf(unit);
+  if (rate >= 1) return rate;
+  throw usageError({
+    code: 'UPLOAD_RATE',
+    message: `upload_rate is ${JSON.stringify(text)}, which is no number of bytes a second`,
+    fix: 'Write for example 500k, 10M or 1G.',
+    host: values.host.name,
+  });
+}
+
+/**
+ * The labels and taints that all levels of the inventory together want on a host's node.
+ * @throws FleetError `VARIABLE_TYPE` naming the first that is none
+ */
+export function nodeMarksOf(host: Host): NodeMarks {
+  const values = new SettingValues(host);
+  const labels = values
+    .lists('node_labels')
+    .map((text) => parseLabel(text) ?? noMark(host, 'node_labels', text));
+  const taints = values
+    .lists('node_taints')
+    .map((text) => parseTaint(text) ?? noMark(host, 'node_taints', text));
+  return {
+    labels: Object.fromEntries(labels),
+    taints: [...new Map(taints.map((taint) => [taintIdentity(taint), taint])).values()],
+  };
+}
+
+function noMark(host: Host, name: 'node_labels' | 'node_taints', text: string): never {
+  const where = host.vars.where(name);
+  throw usageError({
+    code: 'VARIABLE_TYPE',
+    message: `${JSON.stringify(text)} in "${name}" is no ${name === 'node_labels' ? 'label' : 'taint'}`,
+    fix:
+      name === 'node_labels'
+        ? 'Write key=value, e.g. disk=ssd.'
+        : 'Write key=value:Effect, where Effect is NoSchedule, PreferNoSchedule or NoExecute.',
+    host: host.name,
+    ...(where === undefined ? {} : { where }),
   });
 }
 

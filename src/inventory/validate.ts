@@ -1,10 +1,14 @@
 import { FleetError, type Place } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
+import { splitWords } from '../k3s/command-line.ts';
+import { configOf, secretKeys } from '../k3s/config-text.ts';
+import { disagreements, unknownSettings } from '../k3s/known-flags.ts';
 import { isChannel, parseVersion } from '../k3s/version.ts';
 import { type Cluster, clusterOf, clustersOf, noCluster } from './cluster.ts';
 import { checkConfigText } from './config-text-check.ts';
 import { Findings, usageError } from './findings.ts';
 import type { Fleet, Host } from './fleet.ts';
+import { nodeMarksOf } from './settings.ts';
 import { isOtherName, likelyMeant, whyWrong } from './variable-check.ts';
 import { allVariables, type VariableScope } from './variables.ts';
 
@@ -103,6 +107,15 @@ function checkValue(host: Host, name: string, once: OnceOnly, findings: Findings
     return;
   }
   if (name === 'k3s_version') checkVersion(host, value, where, once, findings);
+  // What is wrong at a weaker level counts too: these lists add up.
+  if (name === 'node_labels' || name === 'node_taints') {
+    try {
+      nodeMarksOf(host);
+    } catch (error) {
+      if (!(error instanceof FleetError)) throw error;
+      if (once.first(error.code, error.where, error.message)) findings.errors.push(error);
+    }
+  }
   if (/_config_yaml$/.test(name)) {
     for (const error of checkConfigText(host, name, value)) {
       if (once.first(error.code, error.where, error.message)) findings.errors.push(error);
@@ -176,6 +189,58 @@ function checkCluster(cluster: Cluster, findings: Findings): void {
   checkAddresses(cluster, findings);
   checkServerCount(cluster, findings);
   checkVersionSet(cluster, findings);
+  checkK3sSettings(cluster, findings);
+}
+
+/** What k3s itself would not take, or only on all servers alike. Variables that cannot be read were told already. */
+function checkK3sSettings(cluster: Cluster, findings: Findings): void {
+  const once = new OnceOnly();
+  const nodes = [
+    ...cluster.servers.map((host) => ({ host, role: 'server' as const })),
+    ...cluster.agents.map((host) => ({ host, role: 'agent' as const })),
+  ];
+  for (const { host, role } of nodes) {
+    const version = parseVersion(readText(host, 'k3s_version')?.trim() ?? '');
+    if (version === undefined) continue;
+    const { config, args } = ownSettings(host, role);
+    for (const { setting, because, fix, isFatal } of unknownSettings(role, version, config, args)) {
+      const name = setting.startsWith('--') ? `extra_${role}_args` : `${role}_config_yaml`;
+      const where = host.vars.where(name);
+      if (!once.first('K3S_SETTING', where, setting)) continue;
+      const fault = {
+        code: 'K3S_SETTING',
+        message: `"${name}": ${setting} ${because}`,
+        fix,
+        host: host.name,
+        ...(where === undefined ? {} : { where }),
+      };
+      if (isFatal) findings.error(fault);
+      else findings.warn(fault);
+    }
+  }
+  const servers = cluster.servers.map((host) => ({ host: host.name, ...ownSettings(host, 'server') }));
+  for (const { setting, values } of disagreements(servers)) {
+    const shown = secretKeys.has(setting)
+      ? [...values.keys()].join(', ')
+      : [...values].map(([host, value]) => `${value} on ${host}`).join(', ');
+    findings.error({
+      code: 'SERVERS_DISAGREE',
+      message: `the servers of "${cluster.name}" disagree on ${setting}, which must be the same on all: ${shown}`,
+      fix: `Set it once, in the variables of the group ${cluster.serverGroup}.`,
+    });
+  }
+}
+
+function ownSettings(
+  host: Host,
+  role: 'server' | 'agent',
+): { readonly config: Readonly<Record<string, unknown>>; readonly args: readonly string[] } {
+  const written = readValue(host, `${role}_config_yaml`);
+  const config =
+    written !== null && typeof written === 'object'
+      ? (written as Record<string, unknown>)
+      : configOf(readText(host, `${role}_config_yaml`));
+  return { config, args: splitWords(readText(host, `extra_${role}_args`) ?? '') ?? [] };
 }
 
 function checkVersionSet(cluster: Cluster, findings: Findings): void {

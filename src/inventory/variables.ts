@@ -33,6 +33,11 @@ function number(about: About) {
   return Type.Union([Type.Integer(bounds), Type.String({ pattern: '^[0-9]+$' })], rest);
 }
 
+/** Some of many: a number from 1, or a percentage. */
+function amount(about: About) {
+  return Type.Union([Type.Integer({ minimum: 1 }), Type.String({ pattern: '^[1-9][0-9]*%?$' })], about);
+}
+
 /** A boolean, or the words that Ansible takes for one. */
 function flag(about: About) {
   return Type.Union(
@@ -182,6 +187,25 @@ export const VARIABLES = Type.Object(
         'A folder of this machine with k3s, its images and the install script: nothing is downloaded then.',
       example: './airgap',
     }),
+    airgap_spread: text({
+      scope: 'node',
+      choices: ['auto', 'off'],
+      default: 'auto',
+      description:
+        'Whether nodes that have a large file of airgap_dir hand it on to each other; `off`: this machine sends it to each.',
+    }),
+    uploads: number({
+      scope: 'node',
+      minimum: 1,
+      default: 8,
+      description: 'To how many nodes this machine sends large files at the same time.',
+    }),
+    upload_rate: text({
+      scope: 'node',
+      description:
+        'Bytes a second that this machine sends to all nodes together, with `k`, `M` or `G` for thousands of them.',
+      example: '10M',
+    }),
     use_external_database: flag({
       scope: 'node',
       default: false,
@@ -191,7 +215,7 @@ export const VARIABLES = Type.Object(
       scope: 'node',
       default: false,
       description:
-        'Whether ports are opened in firewalld or ufw where one is active; `check` only says what would be blocked.',
+        'Whether ports are opened in firewalld, ufw or nftables where one is active; `check` only says what would be blocked.',
     }),
     firewall_api_clients: list({
       scope: 'server',
@@ -204,7 +228,7 @@ export const VARIABLES = Type.Object(
       scope: 'node',
       default: 'off',
       description:
-        'Whether swap is switched off for good, or stays as it is: `off`, `keep`, or `limited` for pods that may swap.',
+        'Whether swap is switched off for good, or stays as it is: `off`, `keep`, or `limited`, with which burstable pods may swap (cgroup v2).',
       example: 'keep',
     }),
     allow_reboot: flag({
@@ -212,6 +236,54 @@ export const VARIABLES = Type.Object(
       default: false,
       description:
         'Whether a Raspberry Pi without memory cgroups may get them into its boot file and be rebooted.',
+    }),
+    node_ip: list({
+      scope: 'node',
+      description:
+        "The node's own addresses, IPv4 and IPv6 separated by a comma. Found out by default: where a host has several, the one that reaches the other nodes.",
+      example: '10.0.0.11',
+    }),
+    flannel_iface: text({
+      scope: 'node',
+      description: "The interface of the pods' network; that of the node's address by default.",
+      example: 'eth1',
+    }),
+    system_upgrade: flag({
+      scope: 'node',
+      default: false,
+      description:
+        'Whether all packages of a host are upgraded, and it is rebooted, before k3s is installed there. Hosts that run k3s are left alone: `fleet play system-upgrade.yml` takes them one after the other.',
+    }),
+    hostname: text({
+      scope: 'node',
+      description: 'The name that the host itself shall have; it is left alone by default.',
+      example: '{{ inventory_hostname }}',
+    }),
+    hosts_entries: flag({
+      scope: 'node',
+      default: false,
+      description: 'Whether every node finds every other by its name in /etc/hosts.',
+    }),
+    timezone: text({
+      scope: 'node',
+      description: "The zone of the host's clock; it is left alone by default.",
+      example: 'Europe/Berlin',
+    }),
+    time_sync: flag({
+      scope: 'node',
+      default: false,
+      description: 'Whether a time service is installed and started where none runs.',
+    }),
+    selinux_repo_url: text({
+      scope: 'node',
+      description:
+        "Where k3s' SELinux policy is installed from on hosts with SELinux; Rancher's repository for the system by default.",
+      example: 'https://mirror.example.org/k3s/el9',
+    }),
+    selinux_repo_key: text({
+      scope: 'node',
+      description: "The key that the packages of selinux_repo_url are signed with; Rancher's by default.",
+      example: 'https://mirror.example.org/k3s/public.key',
     }),
     server_group: text({
       scope: 'node',
@@ -280,6 +352,64 @@ export const VARIABLES = Type.Object(
       minimum: 1,
       default: 300,
       description: 'Seconds that draining a node may take.',
+    }),
+    force_bootstrap: flag({
+      scope: 'server',
+      default: false,
+      description:
+        'Whether a cluster may be begun although servers that might hold one do not answer. Meant for one run, by --force-bootstrap; never for an inventory.',
+    }),
+    agent_batch: amount({
+      scope: 'node',
+      default: '25%',
+      description:
+        'How many agents are restarted, upgraded or rebooted at the same time: a number, or a percentage of all.',
+      example: 1,
+    }),
+    max_unavailable: amount({
+      scope: 'node',
+      description:
+        'How many agents may be away at the same time, those at work included: more failures than that end the rollout. As agent_batch by default.',
+      example: 2,
+    }),
+    canary: list({
+      scope: 'node',
+      default: [],
+      description:
+        'Hosts that are restarted or upgraded before all others of their role; where one of them fails, nobody else is touched.',
+      example: ['agent1'],
+    }),
+    node_labels: list({
+      scope: 'node',
+      default: [],
+      description:
+        'Labels of the node, as key=value. The lists of all levels add up: a host has those of its groups and its own; of two with the same key the nearer to the host counts. One that is taken out of the inventory is taken off the node.',
+      example: ['disk=ssd', 'node-role.kubernetes.io/worker=true'],
+    }),
+    node_taints: list({
+      scope: 'node',
+      default: [],
+      description:
+        'Taints of the node, as key=value:Effect or key:Effect. The lists add up as node_labels do.',
+      example: ['dedicated=database:NoSchedule'],
+    }),
+    drain: flagOr(['minor', 'servers', 'agents', 'all'], {
+      scope: 'node',
+      default: 'minor',
+      description:
+        'Before which upgrades a node is cordoned and its pods evicted. `minor`: when the minor version changes, as Kubernetes asks; pods run on through the restart for a patch. `servers`, `agents`, `all`: these nodes, at every upgrade. `false`: never. Where no other node could take the pods, none is evicted.',
+    }),
+    drain_delete_emptydir: flag({
+      scope: 'node',
+      default: true,
+      description:
+        'Whether draining a node may evict pods with emptyDir volumes, whose content goes with them. Without it, k3s’s own metrics-server blocks every drain.',
+    }),
+    drain_force: flag({
+      scope: 'node',
+      default: false,
+      description:
+        'Whether draining a node may delete pods that nothing makes again (no Deployment, StatefulSet, Job …).',
     }),
 
     ansible_host: text({

@@ -1,7 +1,10 @@
+import type { ControlMachine } from './control-machine.ts';
+import { DateTime, TimeDelta } from './date-time.ts';
 import { TemplateError } from './error.ts';
 import { formatPercent } from './format.ts';
 import { callMethod, isMethod } from './methods.ts';
 import type { Arguments, Block, Expression, Parameter, Statement, Target } from './syntax.ts';
+import { callTimeMethod, isTimeMethod, timeArithmetic, timeAttribute } from './time.ts';
 import {
   Callable,
   compare,
@@ -59,6 +62,8 @@ export interface Surroundings {
   readonly filters: ReadonlyMap<string, Filter>;
   readonly tests: ReadonlyMap<string, Test>;
   readonly budget: Budget;
+  /** The files of the control machine; absent where a template may not ask about them. */
+  readonly control?: ControlMachine;
 }
 
 const STEPS_BETWEEN_CLOCKS = 256;
@@ -517,6 +522,8 @@ export class Evaluator {
       const repeated = this.#repeat(left, right) ?? this.#repeat(right, left);
       if (repeated !== undefined) return repeated;
     }
+    const time = timeArithmetic(operator, left, right);
+    if (time !== undefined) return time;
     const a = typeof left === 'boolean' ? Number(left) : left;
     const b = typeof right === 'boolean' ? Number(right) : right;
     if (!isNumber(a) || !isNumber(b)) {
@@ -551,6 +558,10 @@ export class Evaluator {
       return value.values.has(name) ? value.values.get(name) : new Undefined(`'${name}' is undefined`, at);
     }
     if (value instanceof RecursiveLoop) return this.#attribute(value.values, name, at);
+    if (value instanceof DateTime || value instanceof TimeDelta) {
+      if (isTimeMethod(value, name)) return new Callable(name, (args) => callTimeMethod(value, name, args));
+      return timeAttribute(value, name) ?? new Undefined(`a date has no '${name}'`, at);
+    }
     // Python's methods win over keys in `x.items`, as Jinja looks for an attribute first.
     if (isMethod(value, name)) {
       return new Callable(name, (args, named) => {

@@ -1,3 +1,4 @@
+import { search } from 'jmespath';
 import { FilterArguments } from './arguments.ts';
 import { TemplateError } from './error.ts';
 import type { Evaluator, Filter } from './evaluator.ts';
@@ -19,6 +20,7 @@ import {
   makeFloat,
   numberOf,
   repr,
+  toPlain,
   toText,
   tupleOf,
   typeName,
@@ -467,6 +469,18 @@ export const DATA_FILTERS: Readonly<Record<string, Filter>> = {
   permutations: onItems((items, args) => arrange(items, args.number(0, 'r', items.length), true)),
   combinations: onItems((items, args) => arrange(items, args.number(0, 'r'), false)),
   subelements: filter(subelements),
+  json_query: filter((value, args) => {
+    const expression = args.text(0, 'expr');
+    try {
+      return search(toPlain(value), expression) as unknown;
+    } catch (error) {
+      if (error instanceof TemplateError || error instanceof RangeError) throw error;
+      throw new TemplateError(
+        'failed',
+        `json_query cannot use "${expression}": ${error instanceof Error ? error.message : String(error)}`,
+      );
+    }
+  }),
   random: filter(random),
   shuffle: onItems((items, args) => {
     const seed = args.get(0, 'seed');

@@ -7,6 +7,7 @@ import { formatPercent } from './format.ts';
 import { dumpJson } from './json.ts';
 import { capitalizeText, replaceText, splitText, stripText } from './methods.ts';
 import { compileRegex, escapeRegex, expandReplacement, firstMatch, matchAll } from './regex.ts';
+import { shaCrypt } from './sha-crypt.ts';
 import {
   dictEntries,
   isDict,
@@ -21,7 +22,7 @@ import {
   typeName,
 } from './value.ts';
 import { dumpYaml } from './yaml.ts';
-import { readYaml, YamlValues } from './yaml-read.ts';
+import { readYaml, splitDocuments, YamlValues } from './yaml-read.ts';
 
 /** A filter over text: whatever comes is made text first, as Jinja's do. */
 function onText(apply: (value: string, args: FilterArguments) => unknown): Filter {
@@ -129,6 +130,38 @@ function fromYaml(value: unknown): unknown {
   const problem = [...reading.findings, ...values.findings].find((finding) => finding.kind !== 'duplicate');
   if (problem !== undefined) throw new TemplateError('failed', `not YAML: ${problem.message}`);
   return result;
+}
+
+/** Every document of a YAML text. */
+function fromYamlAll(value: unknown): unknown {
+  if (typeof value !== 'string') return value;
+  return splitDocuments(value).map(fromYaml);
+}
+
+const CRYPTS: Readonly<Record<string, 'sha256' | 'sha512'>> = {
+  sha512: 'sha512',
+  sha512_crypt: 'sha512',
+  sha256: 'sha256',
+  sha256_crypt: 'sha256',
+};
+
+function passwordHash(password: string, args: FilterArguments): string {
+  const wanted = args.text(0, 'hashtype', 'sha512');
+  const algorithm = Object.hasOwn(CRYPTS, wanted) ? CRYPTS[wanted] : undefined;
+  if (algorithm === undefined) {
+    throw new TemplateError('failed', `password_hash makes sha512 and sha256 here, not "${wanted}"`);
+  }
+  const salt = args.maybeText(1, 'salt');
+  if (salt !== undefined && !/^[./\dA-Za-z]{1,16}$/.test(salt)) {
+    throw new TemplateError('failed', 'the salt of password_hash is at most 16 letters, digits, "." and "/"');
+  }
+  const rounds = args.get(3, 'rounds');
+  return shaCrypt(
+    password,
+    algorithm,
+    salt,
+    rounds === undefined || rounds === null ? undefined : args.number(3, 'rounds'),
+  );
 }
 
 function wordWrap(value: string, width: number, mark: string): string {
@@ -354,6 +387,8 @@ export const TEXT_FILTERS: Readonly<Record<string, Filter>> = {
     });
     return json.replace(/[<>&']/g, (one) => `\\u00${one.charCodeAt(0).toString(16)}`);
   }),
+  from_yaml_all: onValue(fromYamlAll),
+  password_hash: onValue((value, args) => passwordHash(toText(value), args)),
   from_json: onValue((value) => {
     try {
       return JSON.parse(isTextual(value)) as unknown;

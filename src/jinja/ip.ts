@@ -2,7 +2,7 @@ import { isIPv4, isIPv6 } from 'node:net';
 import { FilterArguments } from './arguments.ts';
 import { TemplateError } from './error.ts';
 import type { Filter } from './evaluator.ts';
-import { isNumber, numberOf, toText } from './value.ts';
+import { isNumber, iterate, numberOf, toText } from './value.ts';
 
 /** An address, perhaps with the size of its network. */
 export interface Network {
@@ -58,6 +58,8 @@ export function parseNetwork(text: string): Network | undefined {
 /** The canonical text of an address: IPv6 is shortened as RFC 5952 says. */
 export function formatAddress(version: 4 | 6, value: bigint): string {
   if (version === 4) return [24n, 16n, 8n, 0n].map((shift) => String((value >> shift) & 255n)).join('.');
+  // An IPv4 address in IPv6 is written as one.
+  if (value >> 32n === 0xffffn) return `::ffff:${formatAddress(4, value & 0xffffffffn)}`;
   const parts = Array.from({ length: 8 }, (_part, index) => (value >> BigInt(112 - index * 16)) & 0xffffn);
   let best = { at: -1, length: 1 };
   for (let at = 0; at < 8; at += 1) {
@@ -90,7 +92,19 @@ function withPrefix(network: Network, value: bigint): string {
   return `${formatAddress(network.version, value)}/${network.prefix}`;
 }
 
-const PRIVATE = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'];
+/** What netaddr calls private: the shared and link-local ranges too. */
+const PRIVATE = [
+  '10.0.0.0/8',
+  '100.64.0.0/10',
+  '172.16.0.0/12',
+  '192.0.0.0/24',
+  '192.168.0.0/16',
+  '198.18.0.0/15',
+  '239.0.0.0/8',
+  '169.254.0.0/16',
+  'fc00::/7',
+  'fe80::/10',
+];
 const LOOPBACK = ['127.0.0.0/8', '::1/128'];
 const LINK_LOCAL = ['169.254.0.0/16', 'fe80::/10'];
 const MULTICAST = ['224.0.0.0/4', 'ff00::/8'];
@@ -104,91 +118,135 @@ function contains(outer: Network | undefined, inner: Network): boolean {
   return (inner.value & maskOf(outer)) === firstOf(outer);
 }
 
-type Answer = string | number | boolean | undefined;
+/** `null` for a question that does not apply to the address (None in Ansible), `false` for what cannot be answered at all. */
+type Answer = string | number | boolean | null;
 
-/** The questions `ipaddr` answers. `undefined` means "does not apply", which becomes false or drops the item from a list. */
+/** An address that is that of its network itself, and so of no host. */
+function isNetworkItself(network: Network): boolean {
+  return network.sized && sizeOf(network) > 2n && network.value === firstOf(network);
+}
+
+function usable(network: Network, answer: (first: bigint, last: bigint) => string | null): string | null {
+  if (!network.sized) throw new TemplateError('failed', 'Not a network address');
+  const size = sizeOf(network);
+  if (size === 1n) return null;
+  const first = firstOf(network);
+  return size === 2n ? answer(first, first + 1n) : answer(first + 1n, first + size - 2n);
+}
+
+function address(network: Network, value = network.value): string {
+  return formatAddress(network.version, value);
+}
+
+function within(network: Network, text: string, ranges: readonly string[]): string | null {
+  return isIn(network, ranges) ? text : null;
+}
+
+/** The questions `ipaddr` answers. */
 const QUERIES: Readonly<Record<string, (network: Network, text: string) => Answer>> = {
-  '': (network, text) =>
-    (network.sized ? withPrefix(network, network.value) : formatAddress(network.version, network.value)) ||
-    text,
+  '': (network) => (network.sized ? withPrefix(network, network.value) : address(network)),
   bool: () => true,
-  address: (network) =>
-    network.sized &&
-    network.prefix < width(network.version) &&
-    network.value === firstOf(network) &&
-    sizeOf(network) > 2n
-      ? undefined
-      : formatAddress(network.version, network.value),
-  ip: (network) => formatAddress(network.version, network.value),
-  host: (network) => withPrefix(network, network.value),
-  'host/prefix': (network) => (network.sized ? withPrefix(network, network.value) : undefined),
-  'address/prefix': (network) => withPrefix(network, network.value),
-  'ip/prefix': (network) => withPrefix(network, network.value),
-  network: (network) => formatAddress(network.version, firstOf(network)),
-  network_id: (network) => formatAddress(network.version, firstOf(network)),
+  address: (network) => (network.version === 4 && isNetworkItself(network) ? null : address(network)),
+  ip: (network) => (network.version === 4 && isNetworkItself(network) ? null : address(network)),
+  host: (network) => (isNetworkItself(network) ? null : withPrefix(network, network.value)),
+  'host/prefix': (network) => (isNetworkItself(network) ? false : withPrefix(network, network.value)),
+  'address/prefix': (network) => (isNetworkItself(network) ? false : withPrefix(network, network.value)),
+  'ip/prefix': (network) =>
+    !network.sized || sizeOf(network) === 1n || isNetworkItself(network)
+      ? null
+      : withPrefix(network, network.value),
+  ip_netmask: (network) =>
+    !network.sized || sizeOf(network) === 1n || isNetworkItself(network)
+      ? null
+      : `${address(network)} ${address(network, maskOf(network))}`,
+  network: (network) => address(network, firstOf(network)),
+  network_id: (network) => address(network, firstOf(network)),
   net: (network) =>
-    network.sized && network.value === firstOf(network) ? withPrefix(network, network.value) : undefined,
+    network.sized && sizeOf(network) > 1n && network.value === firstOf(network)
+      ? withPrefix(network, network.value)
+      : null,
   'network/prefix': (network) => withPrefix(network, firstOf(network)),
   subnet: (network) => withPrefix(network, firstOf(network)),
-  netmask: (network) => formatAddress(network.version, maskOf(network)),
-  hostmask: (network) => formatAddress(network.version, sizeOf(network) - 1n),
-  wildcard: (network) => formatAddress(network.version, sizeOf(network) - 1n),
+  cidr: (network) => withPrefix(network, network.value),
+  netmask: (network) => address(network, maskOf(network)),
+  network_netmask: (network) => `${address(network, firstOf(network))} ${address(network, maskOf(network))}`,
+  network_wildcard: (network) =>
+    `${address(network, firstOf(network))} ${address(network, sizeOf(network) - 1n)}`,
+  hostmask: (network) => address(network, sizeOf(network) - 1n),
+  wildcard: (network) => address(network, sizeOf(network) - 1n),
   prefix: (network) => network.prefix,
   broadcast: (network) =>
-    network.version === 4 && sizeOf(network) > 2n
-      ? formatAddress(4, firstOf(network) + sizeOf(network) - 1n)
-      : undefined,
+    sizeOf(network) > 2n ? address(network, firstOf(network) + sizeOf(network) - 1n) : null,
   size: (network) => Number(sizeOf(network)),
   version: (network) => network.version,
   type: (network) =>
     network.sized && network.value === firstOf(network) && sizeOf(network) > 1n ? 'network' : 'address',
-  first_usable: (network) =>
-    formatAddress(network.version, firstOf(network) + (sizeOf(network) > 2n ? 1n : 0n)),
-  last_usable: (network) =>
-    formatAddress(network.version, firstOf(network) + sizeOf(network) - (sizeOf(network) > 2n ? 2n : 1n)),
-  next_usable: (network) => {
-    const next = network.value + 1n;
-    return next < firstOf(network) + sizeOf(network) - 1n ? formatAddress(network.version, next) : undefined;
-  },
-  previous_usable: (network) => {
-    const previous = network.value - 1n;
-    return previous > firstOf(network) ? formatAddress(network.version, previous) : undefined;
-  },
+  first_usable: (network) => usable(network, (first) => address(network, first)),
+  last_usable: (network) => usable(network, (_first, last) => address(network, last)),
   range_usable: (network) =>
-    `${formatAddress(network.version, firstOf(network) + (sizeOf(network) > 2n ? 1n : 0n))}-${formatAddress(network.version, firstOf(network) + sizeOf(network) - (sizeOf(network) > 2n ? 2n : 1n))}`,
+    usable(network, (first, last) => `${address(network, first)}-${address(network, last)}`),
+  next_usable: (network) =>
+    usable(network, (first, last) =>
+      network.value + 1n >= first && network.value + 1n <= last ? address(network, network.value + 1n) : null,
+    ),
+  previous_usable: (network) =>
+    usable(network, (first, last) =>
+      network.value - 1n >= first && network.value - 1n <= last ? address(network, network.value - 1n) : null,
+    ),
+  peer: (network) => {
+    if (!network.sized) throw new TemplateError('failed', 'Not a network address');
+    const size = sizeOf(network);
+    const place = network.value - firstOf(network);
+    if (size === 2n) return address(network, firstOf(network) + 1n - place);
+    if (size === 4n && (place === 1n || place === 2n)) return address(network, firstOf(network) + 3n - place);
+    throw new TemplateError('failed', 'Not a point-to-point network');
+  },
   revdns: (network) =>
     network.version === 4
       ? `${formatAddress(4, network.value).split('.').reverse().join('.')}.in-addr.arpa.`
       : `${[...network.value.toString(16).padStart(32, '0')].reverse().join('.')}.ip6.arpa.`,
-  int: (network) => Number(network.value),
+  int: (network) =>
+    network.sized
+      ? `${network.value}/${network.prefix}`
+      : network.value <= BigInt(Number.MAX_SAFE_INTEGER)
+        ? Number(network.value)
+        : String(network.value),
   wrap: (network, text) => wrap(network, text),
-  private: (network, text) => (isIn(network, PRIVATE) ? text : undefined),
+  private: (network, text) => within(network, text, PRIVATE),
   public: (network, text) =>
-    isIn(network, [
-      ...PRIVATE,
-      ...LOOPBACK,
-      ...LINK_LOCAL,
-      ...MULTICAST,
-      '0.0.0.0/8',
-      '100.64.0.0/10',
-      '240.0.0.0/4',
-    ])
-      ? undefined
+    isIn(network, [...PRIVATE, ...LOOPBACK, ...LINK_LOCAL, ...MULTICAST, ...RESERVED]) ||
+    (network.version === 4 && isNetworkItself(network))
+      ? null
       : text,
-  unicast: (network, text) => (isIn(network, MULTICAST) ? undefined : text),
-  multicast: (network, text) => (isIn(network, MULTICAST) ? text : undefined),
-  loopback: (network, text) => (isIn(network, LOOPBACK) ? text : undefined),
-  'link-local': (network, text) => (isIn(network, LINK_LOCAL) ? text : undefined),
-  ipv4: (network, text) => (network.version === 4 ? text : undefined),
-  ipv6: (network, text) => (network.version === 6 ? text : undefined),
+  unicast: (network, text) => (isIn(network, MULTICAST) ? null : text),
+  multicast: (network, text) => within(network, text, MULTICAST),
+  loopback: (network, text) => within(network, text, LOOPBACK),
+  'link-local': (network, text) => within(network, text, LINK_LOCAL),
+  '6to4': (network) => {
+    if (network.version === 6)
+      return contains(parseNetwork('2002::/16'), network) ? withPrefix(network, network.value) : false;
+    if (isNetworkItself(network) || isIn(network, [...LOOPBACK, ...MULTICAST, ...RESERVED])) return false;
+    const hex = network.value.toString(16).padStart(8, '0');
+    return `2002:${hex.slice(0, 4)}:${hex.slice(4)}::1/48`;
+  },
+  ipv4: (network, text) => {
+    if (network.version === 4) return text;
+    const isMapped = network.value >> 32n === 0xffffn || network.value >> 32n === 0n;
+    return isMapped && network.prefix >= 96
+      ? `${formatAddress(4, network.value & 0xffffffffn)}/${network.prefix - 96}`
+      : false;
+  },
+  ipv6: (network, text) =>
+    network.version === 6
+      ? text
+      : `${formatAddress(6, (0xffffn << 32n) | network.value)}/${network.prefix + 96}`,
 };
+const RESERVED = ['0.0.0.0/8', '240.0.0.0/4', '192.0.2.0/24'];
 const ALIASES: Readonly<Record<string, string>> = {
   v4: 'ipv4',
-  '4': 'ipv4',
   v6: 'ipv6',
-  '6': 'ipv6',
-  gateway: 'host',
-  gw: 'host',
+  gateway: 'host/prefix',
+  gw: 'host/prefix',
 };
 
 function wrap(network: Network, text: string): string {
@@ -198,27 +256,39 @@ function wrap(network: Network, text: string): string {
 }
 
 function ask(value: unknown, query: unknown, version: 4 | 6 | undefined): Answer {
-  if (typeof value !== 'string' && !(isNumber(value) && numberOf(value) >= 0)) return undefined;
-  const text =
-    typeof value === 'string' ? value.trim() : formatAddress(4, BigInt(Math.trunc(numberOf(value))));
-  const network = parseNetwork(text);
-  if (network === undefined || (version !== undefined && network.version !== version)) return undefined;
+  const text = addressText(value);
+  const network = text === undefined ? undefined : parseNetwork(text);
+  if (text === undefined || network === undefined || (version !== undefined && network.version !== version))
+    return false;
   const wanted = toText(query ?? '');
-  const known = QUERIES[ALIASES[wanted] ?? wanted];
-  if (known !== undefined) return known(network, text);
+  const name = ALIASES[wanted] ?? wanted;
+  if (Object.hasOwn(QUERIES, name)) return QUERIES[name]?.(network, text) ?? null;
   if (/^-?\d+$/.test(wanted)) return nth(network, BigInt(wanted));
   const outer = parseNetwork(wanted);
   if (outer === undefined) throw new TemplateError('failed', `ipaddr knows no query "${wanted}"`);
-  return contains(outer, network) ? text : undefined;
+  return contains(outer, network) ? text : null;
 }
 
+/** Text as it is; a number as the address that it counts. */
+function addressText(value: unknown): string | undefined {
+  const text = typeof value === 'string' ? value.trim() : isNumber(value) ? String(numberOf(value)) : '';
+  if (!/^\d+$/.test(text)) return text === '' ? undefined : text;
+  const number = BigInt(text);
+  if (number >= 1n << 128n) return undefined;
+  return formatAddress(number < 1n << 32n ? 4 : 6, number);
+}
+
+/** `false` for a place outside of the network. */
 function nth(network: Network, index: bigint): Answer {
   const size = sizeOf(network);
+  // A lone address is all that it has.
+  if (size === 1n) return network.sized ? withPrefix(network, network.value) : address(network);
   const place = index < 0n ? size + index : index;
-  return place >= 0n && place < size ? withPrefix(network, firstOf(network) + place) : undefined;
+  if (place < 0n || place >= size) return false;
+  return withPrefix(network, firstOf(network) + place);
 }
 
-/** One value gives its answer or false; of a list, those remain to which the question applies. */
+/** One value gives its answer; of a list, those remain to which the question applies. */
 function family(version: 4 | 6 | undefined): Filter {
   return {
     apply: (value, args, named) => {
@@ -226,9 +296,9 @@ function family(version: 4 | 6 | undefined): Filter {
       if (Array.isArray(value)) {
         return value
           .map((item) => ask(item, query, version))
-          .filter((item) => item !== undefined && item !== false);
+          .filter((item) => item !== null && item !== false);
       }
-      return ask(value, query, version) ?? false;
+      return ask(value, query, version);
     },
   };
 }
@@ -240,19 +310,30 @@ function needNetwork(value: unknown): Network {
   return network;
 }
 
+/** How many networks of a size there are, one of them, or (for a network) which one of its parts this is. */
 function ipsubnet(value: unknown, args: FilterArguments): unknown {
   const network = parseNetwork(toText(value));
   if (network === undefined) return false;
-  const query = args.get(0, 'query') ?? '';
-  if (toText(query) === '') return withPrefix(network, firstOf(network));
-  if (!/^\d+$/.test(toText(query)))
-    return contains(parseNetwork(toText(query)), network) ? toText(value) : false;
-  const prefix = Number(toText(query));
-  if (prefix > width(network.version)) return false;
+  const query = toText(args.get(0, 'query') ?? '');
+  if (query === '') return withPrefix(network, firstOf(network));
+  if (!/^\d+$/.test(query)) {
+    const outer = parseNetwork(query);
+    if (outer === undefined || !contains(outer, network))
+      throw new TemplateError('failed', `${toText(value)} is not in the subnet ${query}`);
+    return Number((firstOf(network) - firstOf(outer)) / sizeOf(network)) + 1;
+  }
+  const prefix = Number(query);
   const wanted = args.get(1, 'index');
+  if (prefix > width(network.version)) return false;
   if (prefix < network.prefix) {
-    const outer = { ...network, prefix };
-    return wanted === undefined ? false : withPrefix(outer, firstOf(outer));
+    // A wider network than its own: the one that it is in.
+    if (wanted === undefined)
+      throw new TemplateError('failed', `Requested subnet size of ${query} is invalid`);
+    const index = BigInt(Math.trunc(args.number(1, 'index')));
+    const levels = BigInt(network.prefix - prefix);
+    if (index < 0n ? -index > levels : index >= levels) return false;
+    const outer = { ...network, prefix: prefix + Number(index < 0n ? levels + index : index) };
+    return withPrefix(outer, firstOf(outer));
   }
   const count = 1n << BigInt(prefix - network.prefix);
   if (wanted === undefined) return Number(count);
@@ -263,6 +344,100 @@ function ipsubnet(value: unknown, args: FilterArguments): unknown {
   return `${formatAddress(network.version, firstOf(network) + place * size)}/${prefix}`;
 }
 
+/** The fewest networks that hold exactly these, or with `span` the one that holds them all. */
+function cidrMerge(value: unknown, action: string): unknown {
+  const networks = iterate(value).map((item) => needNetwork(item));
+  if (action === 'span') {
+    const [first] = networks;
+    if (networks.length < 2 || first === undefined)
+      return networks.length === 0 ? null : withPrefix(first as Network, firstOf(first as Network));
+    if (networks.some(({ version }) => version !== first.version))
+      throw new TemplateError('failed', 'cidr_merge cannot span IPv4 and IPv6');
+    let span = { ...first, sized: true };
+    while (!networks.every((network) => contains(span, network))) span = { ...span, prefix: span.prefix - 1 };
+    return withPrefix(span, firstOf(span));
+  }
+  if (action !== 'merge') throw new TemplateError('failed', `cidr_merge knows no action "${action}"`);
+  let merged = [...networks].map((network) => ({ ...network, value: firstOf(network), sized: true }));
+  for (let before = -1; before !== merged.length; ) {
+    before = merged.length;
+    merged.sort(
+      (a, b) =>
+        a.version - b.version || (a.value < b.value ? -1 : a.value > b.value ? 1 : 0) || a.prefix - b.prefix,
+    );
+    merged = merged.reduce<typeof merged>((kept, network) => {
+      const last = kept.at(-1);
+      if (last !== undefined && contains(last, network)) return kept;
+      const parent = last === undefined ? undefined : { ...last, prefix: last.prefix - 1 };
+      const isPair =
+        last !== undefined &&
+        parent !== undefined &&
+        last.prefix > 0 &&
+        last.version === network.version &&
+        last.prefix === network.prefix &&
+        firstOf(parent) === last.value &&
+        contains(parent, network);
+      if (isPair) kept[kept.length - 1] = parent;
+      else kept.push(network);
+      return kept;
+    }, []);
+  }
+  return merged.map((network) => withPrefix(network, network.value));
+}
+
+/** The 12 digits of a MAC address in any usual form. */
+function macDigits(text: string): string | undefined {
+  const isMac =
+    /^(?:[\da-f]{1,2}([:-]))(?:[\da-f]{1,2}\1){4}[\da-f]{1,2}$/i.test(text) ||
+    /^(?:[\da-f]{4}\.){2}[\da-f]{4}$/i.test(text) ||
+    /^[\da-f]{6}[:-]?[\da-f]{6}$/i.test(text);
+  if (!isMac) return undefined;
+  const parts = text.split(/[:.-]/);
+  return (parts.length === 6 ? parts.map((part) => part.padStart(2, '0')) : parts).join('').toLowerCase();
+}
+
+const MAC_FORMS: Readonly<Record<string, (digits: string) => unknown>> = {
+  bare: (digits) => digits.toUpperCase(),
+  bool: () => true,
+  int: (digits) => Number.parseInt(digits, 16),
+  cisco: (digits) => digits.replace(/(.{4})(?=.)/g, '$1.'),
+  eui48: (digits) => digits.toUpperCase().replace(/(..)(?=.)/g, '$1-'),
+  win: (digits) => digits.toUpperCase().replace(/(..)(?=.)/g, '$1-'),
+  linux: (digits) => digits.replace(/(..)(?=.)/g, '$1:'),
+  unix: (digits) => digits.replace(/(..)(?=.)/g, '$1:').replace(/\b0(?=.)/g, ''),
+  pgsql: (digits) => digits.replace(/(.{6})(?=.)/, '$1:'),
+  postgresql: (digits) => digits.replace(/(.{6})(?=.)/, '$1:'),
+  psql: (digits) => digits.replace(/(.{6})(?=.)/, '$1:'),
+};
+
+function hwaddr(value: unknown, query: string): unknown {
+  const text = toText(value);
+  const digits = macDigits(text);
+  if (query !== '' && !Object.hasOwn(MAC_FORMS, query))
+    throw new TemplateError('failed', `hwaddr knows no query "${query}"`);
+  if (digits === undefined) {
+    if (query === '' || query === 'bool') return null;
+    throw new TemplateError('failed', `"${text}" is not a hardware address`);
+  }
+  return query === '' ? text : MAC_FORMS[query]?.(digits);
+}
+
+/** The address that a host gives itself in an IPv6 network, from its MAC address. */
+function slaac(value: unknown, mac: string): unknown {
+  const network = parseNetwork(toText(value));
+  const digits = macDigits(mac);
+  if (network === undefined || network.version !== 6 || digits === undefined) return false;
+  const flipped = BigInt(`0x${digits.slice(0, 6)}fffe${digits.slice(6)}`) ^ (2n << 56n);
+  return formatAddress(6, firstOf(network) | flipped);
+}
+
+function isUsable(outer: Network, inner: Network): boolean {
+  if (!contains(outer, inner)) return false;
+  const [first, last] = [firstOf(outer), firstOf(outer) + sizeOf(outer) - 1n];
+  const end = firstOf(inner) + sizeOf(inner) - 1n;
+  return sizeOf(outer) <= 2n || (firstOf(inner) > first && end < last);
+}
+
 /** Filters of ansible.utils that k3s inventories use for addresses. Without netaddr, from the same definitions. */
 export const IP_FILTERS: Readonly<Record<string, Filter>> = {
   ipaddr: family(undefined),
@@ -271,8 +446,11 @@ export const IP_FILTERS: Readonly<Record<string, Filter>> = {
   ipwrap: {
     apply: (value) => {
       const one = (item: unknown): unknown => {
-        const network = typeof item === 'string' ? parseNetwork(item) : undefined;
-        return network === undefined ? item : wrap(network, String(item));
+        const text = addressText(item);
+        const network = text === undefined ? undefined : parseNetwork(text);
+        if (network === undefined) return item;
+        const plain = network.sized ? withPrefix(network, network.value) : address(network);
+        return network.version === 4 ? plain : wrap(network, plain);
       };
       return Array.isArray(value) ? value.map(one) : one(value);
     },
@@ -292,8 +470,10 @@ export const IP_FILTERS: Readonly<Record<string, Filter>> = {
     apply: (value, args, named) => {
       const network = needNetwork(value);
       const index = BigInt(Math.trunc(new FilterArguments(args, named).number(0, 'query')));
-      const answer = nth(network, index);
-      return typeof answer === 'string' ? answer.replace(/\/.*$/, '') : false;
+      const size = sizeOf(network);
+      const place = index < 0n ? size + index : index;
+      if (place < 0n || place >= size) return false;
+      return address(network, firstOf(network) + place);
     },
   },
   network_in_network: {
@@ -302,6 +482,25 @@ export const IP_FILTERS: Readonly<Record<string, Filter>> = {
   },
   network_in_usable: {
     apply: (value, args, named) =>
-      contains(needNetwork(value), needNetwork(new FilterArguments(args, named).get(0, 'test'))),
+      isUsable(needNetwork(value), needNetwork(new FilterArguments(args, named).get(0, 'test'))),
+  },
+  reduce_on_network: {
+    apply: (value, args, named) => {
+      const outer = needNetwork(new FilterArguments(args, named).get(0, 'network'));
+      return iterate(value).filter((item) => contains(outer, needNetwork(item)));
+    },
+  },
+  cidr_merge: {
+    apply: (value, args, named) =>
+      cidrMerge(value, new FilterArguments(args, named).text(0, 'action', 'merge')),
+  },
+  hwaddr: {
+    apply: (value, args, named) => hwaddr(value, new FilterArguments(args, named).text(0, 'query', '')),
+  },
+  macaddr: {
+    apply: (value, args, named) => hwaddr(value, new FilterArguments(args, named).text(0, 'query', '')),
+  },
+  slaac: {
+    apply: (value, args, named) => slaac(value, toText(new FilterArguments(args, named).get(0, 'query'))),
   },
 };

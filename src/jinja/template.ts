@@ -1,13 +1,15 @@
 import { Secret } from '../core/secret.ts';
+import { type ControlMachine, PATH_FILTERS, PATH_TESTS } from './control-machine.ts';
 import { TemplateError } from './error.ts';
-import { Budget, Evaluator, type Filter, type Surroundings } from './evaluator.ts';
+import { Budget, Evaluator, type Filter, type Surroundings, type Test } from './evaluator.ts';
 import { DATA_FILTERS } from './filters-data.ts';
 import { TEXT_FILTERS } from './filters-text.ts';
 import { IP_FILTERS } from './ip.ts';
 import { NOT_LITERAL, parseLiteral } from './literal.ts';
 import { parseExpression, parseTemplate } from './parser.ts';
 import type { Block, Expression } from './syntax.ts';
-import { TESTS } from './tests.ts';
+import { TESTS as VALUE_TESTS } from './tests.ts';
+import { TIME_FILTERS } from './time.ts';
 import {
   Callable,
   dictEntries,
@@ -34,14 +36,22 @@ export interface TemplateScope {
   get(name: string): unknown;
   /** What `lookup('name', …)` and `query` may reach; nothing else leaves the template. */
   readonly lookups?: ReadonlyMap<string, Lookup>;
+  /** For tests and filters that ask about the control machine's files (`is file`, `fileglob`). */
+  readonly control?: ControlMachine;
 }
 
 /** One lookup: its terms and options, and a list of answers. @throws TemplateError */
-export type Lookup = (terms: readonly unknown[], options: ReadonlyMap<string, unknown>) => readonly unknown[];
+export type Lookup = (
+  terms: readonly unknown[],
+  options: ReadonlyMap<string, unknown>,
+  /** The value of a variable where the template stands; `undefined` for none. */
+  variable: (name: string) => unknown,
+) => readonly unknown[];
 
 const FILTERS: ReadonlyMap<string, Filter> = new Map(
-  Object.entries({ ...TEXT_FILTERS, ...DATA_FILTERS, ...IP_FILTERS }),
+  Object.entries({ ...TEXT_FILTERS, ...DATA_FILTERS, ...IP_FILTERS, ...TIME_FILTERS, ...PATH_FILTERS }),
 );
+const TESTS: ReadonlyMap<string, Test> = new Map([...VALUE_TESTS, ...PATH_TESTS]);
 
 /** A template and all it pulls in must end within this. */
 const MILLISECONDS = 5000;
@@ -176,12 +186,15 @@ class ScopeSurroundings implements Surroundings {
   readonly filters = FILTERS;
   readonly tests = TESTS;
   touchedSecret = false;
+  readonly control?: ControlMachine;
   readonly #values = new Map<string, unknown>();
 
   constructor(
     readonly scope: TemplateScope,
     readonly budget: Budget,
-  ) {}
+  ) {
+    if (scope.control !== undefined) this.control = scope.control;
+  }
 
   name(name: string, at: number): unknown {
     const known = this.#values.get(name);
@@ -260,7 +273,7 @@ class ScopeSurroundings implements Surroundings {
     }
     if (short === 'items' || short === 'list')
       return terms.flatMap((term) => (Array.isArray(term) ? [...term] : [term]));
-    return lookUp(this.scope.lookups, name, terms, options);
+    return lookUp(this.scope, name, terms, options);
   }
 
   #global(name: string): Callable | undefined {
@@ -352,7 +365,7 @@ function holdsSecret(value: unknown, depth = 0): boolean {
 }
 
 function lookUp(
-  lookups: ReadonlyMap<string, Lookup> | undefined,
+  { lookups, get }: TemplateScope,
   name: unknown,
   terms: readonly unknown[],
   options: ReadonlyMap<string, unknown>,
@@ -366,7 +379,7 @@ function lookUp(
   }
   const flat = terms.flatMap((term) => (Array.isArray(term) ? (term as readonly unknown[]) : [term]));
   try {
-    return lookup(flat, options);
+    return lookup(flat, options, get);
   } catch (error) {
     const how = options.get('errors');
     if (error instanceof TemplateError && (how === 'ignore' || how === 'warn')) return [null];

@@ -1,6 +1,6 @@
 import { FilterArguments } from './arguments.ts';
 import { TemplateError } from './error.ts';
-import { contains, type Test } from './evaluator.ts';
+import { contains, type Evaluator, type Test } from './evaluator.ts';
 import { toBoolean } from './filters-text.ts';
 import { parseNetwork } from './ip.ts';
 import { compileRegex, firstMatch } from './regex.ts';
@@ -20,8 +20,10 @@ import {
   Undefined,
 } from './value.ts';
 
-function test(holds: (value: unknown, args: FilterArguments) => boolean): Test {
-  return { holds: (value, args, named) => holds(value, new FilterArguments(args, named)) };
+function test(holds: (value: unknown, args: FilterArguments, evaluator: Evaluator) => boolean): Test {
+  return {
+    holds: (value, args, named, evaluator) => holds(value, new FilterArguments(args, named), evaluator),
+  };
 }
 
 function regexTest(anchor: 'search' | 'match'): Test {
@@ -159,11 +161,12 @@ function same(expected: boolean): Test {
   return test((value, args) => equals(value, args.get(0, 'other') ?? null) === expected);
 }
 
+const isNan = test((value) => isNumber(value) && Number.isNaN(numberOf(value)));
 const failed = outcome((has) => has('failed'));
 const succeeded = outcome((has) => !has('failed'));
 const changed = outcome((has) => has('changed'));
 
-/** Jinja's and Ansible's tests, by name. Tests of files on the control machine are not among them. */
+/** Jinja's and Ansible's tests of values, by name. */
 export const TESTS: ReadonlyMap<string, Test> = new Map<string, Test>([
   ['defined', { seesUndefined: true, holds: (value) => !(value instanceof Undefined) }],
   ['undefined', { seesUndefined: true, holds: (value) => value instanceof Undefined }],
@@ -232,6 +235,10 @@ export const TESTS: ReadonlyMap<string, Test> = new Map<string, Test>([
   ['reachable', outcome((has) => !has('unreachable'))],
   ['finished', outcome((has) => has('finished'))],
   ['started', outcome((has) => has('started'))],
+  ['nan', isNan],
+  ['isnan', isNan],
+  ['filter', test((value, _args, evaluator) => evaluator.surroundings.filters.has(toText(value)))],
+  ['test', test((value, _args, evaluator) => evaluator.surroundings.tests.has(toText(value)))],
   ['abs', test((value) => toText(value).startsWith('/'))],
   ['is_abs', test((value) => toText(value).startsWith('/'))],
   ['ip', ipTest(undefined)],

@@ -1,4 +1,5 @@
 import { Secret } from '../core/secret.ts';
+import { compareTimes, DateTime, TimeDelta } from './date-time.ts';
 import { TemplateError } from './error.ts';
 
 /**
@@ -135,6 +136,7 @@ export function equals(a: unknown, b: unknown, depth = 0): boolean {
   const right = typeof b === 'boolean' ? Number(b) : isNumber(b) ? numberOf(b) : b;
   if (left === right) return true;
   if (left instanceof Secret || right instanceof Secret) return false;
+  if (compareTimes(left, right) === 0) return true;
   if (Array.isArray(left) && Array.isArray(right)) {
     return (
       left instanceof Tuple === right instanceof Tuple &&
@@ -166,6 +168,8 @@ export function compare(a: unknown, b: unknown): number {
     }
     return left.length - right.length;
   }
+  const times = compareTimes(left, right);
+  if (times !== undefined) return times;
   throw new TemplateError('failed', `cannot order ${typeName(a)} and ${typeName(b)}`);
 }
 
@@ -193,7 +197,8 @@ export function typeName(value: unknown): string {
   if (value instanceof Tuple) return 'tuple';
   if (Array.isArray(value)) return 'list';
   if (isDict(value)) return 'dict';
-  return 'object';
+  if (value instanceof DateTime) return 'datetime';
+  return value instanceof TimeDelta ? 'timedelta' : 'object';
 }
 
 /** The items of anything a `for` can walk: lists, the keys of dicts, the characters of strings. @throws TemplateError */
@@ -236,7 +241,8 @@ export function repr(value: unknown, depth = 0): string {
     const entries = dictEntries(value).map(([key, item]) => `${repr(key)}: ${repr(item, depth + 1)}`);
     return `{${limitText(entries.join(', '))}}`;
   }
-  if (value instanceof Secret) return String(value);
+  if (value instanceof Secret || value instanceof DateTime || value instanceof TimeDelta)
+    return String(value);
   return `<${typeName(value)}>`;
 }
 
@@ -281,6 +287,8 @@ export function toPlain(value: unknown, depth = 0): unknown {
   if (depth > 60) throw new TemplateError('limit', 'a value is nested too deeply');
   if (value instanceof Undefined) throw value.error();
   if (value instanceof WholeFloat) return value.value;
+  // Nothing outside of a template knows them; Ansible without native types makes them text too.
+  if (value instanceof DateTime || value instanceof TimeDelta) return String(value);
   if (Array.isArray(value)) return Array.from(value, (item) => toPlain(item, depth + 1));
   if (isDict(value)) {
     const plain: Record<string, unknown> = {};

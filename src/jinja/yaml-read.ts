@@ -61,6 +61,30 @@ export function readYaml(text: string): YamlReading {
   return { root: (document?.contents as Node | null | undefined) ?? null, findings, lines };
 }
 
+/** The text of each document of a YAML stream. */
+export function splitDocuments(text: string): readonly string[] {
+  const documents: string[] = [];
+  let current: string[] = [];
+  let isMarked = false;
+  const close = (): void => {
+    const body = current.join('\n');
+    if (isMarked || body.replace(/^\s*#.*$/gm, '').trim() !== '') documents.push(body);
+    current = [];
+  };
+  for (const line of text.split('\n')) {
+    if (/^---(?:\s|$)/.test(line)) {
+      close();
+      isMarked = true;
+      current.push(line.slice(3));
+    } else if (/^\.\.\.\s*$/.test(line)) {
+      close();
+      isMarked = false;
+    } else current.push(line);
+  }
+  close();
+  return documents;
+}
+
 function firstLine(message: string): string {
   return message.split('\n')[0] ?? message;
 }

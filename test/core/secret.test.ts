@@ -53,6 +53,32 @@ describe('what the redactor masks', () => {
     expect(shown).not.toMatch(/[w+1]\\*é|%C3%A9/);
   });
 
+  it.each([
+    ['as it is', '\n'],
+    ['with CR', '\r\n'],
+    ['indented in YAML', '\n        '],
+    ['in JSON', '\\n'],
+  ])('in base64 that is wrapped in its middle, %s', (_how, lineEnd) => {
+    const secret = 'correct-horse-battery-staple';
+    for (let before = 0; before < 80; before += 1) {
+      for (const width of [64, 76]) {
+        const text = `${'x'.repeat(before)}${secret}${'y'.repeat(60)}`;
+        const lines = (
+          Buffer.from(text)
+            .toString('base64')
+            .match(new RegExp(`.{1,${width}}`, 'g')) ?? []
+        ).join(lineEnd);
+        const shown = knowing(secret).mask(`data: ${lines} end`);
+        expect(shown).toContain('[secret]');
+        const left = Buffer.from(
+          shown.replaceAll('[secret]', '').replace(/^data: | end$|\\n/g, ''),
+          'base64',
+        ).toString();
+        expect(left).not.toMatch(/horse|battery/);
+      }
+    }
+  });
+
   it('in base64 of any longer text, at every alignment', () => {
     fc.assert(
       fc.property(

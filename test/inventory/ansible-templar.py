@@ -8,8 +8,8 @@ from ansible.template import Templar
 
 asked = json.load(sys.stdin)
 answers = []
+templar = Templar(loader=DataLoader(), variables=asked["vars"])
 for template in asked["templates"]:
-    templar = Templar(loader=DataLoader(), variables=dict(asked["vars"]))
     try:
         value = templar.template(template)
         answers.append({"value": json.loads(json.dumps(value, default=str))})

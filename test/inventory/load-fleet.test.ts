@@ -198,9 +198,10 @@ describe('sources', () => {
   test('a folder is read in the order of names, without what is no inventory', async () => {
     const fleet = await load(
       {
-        '/inv/20-late.ini': '[g]\na v=late\n',
+        '/inv/20-late': '[g]\na v=late\n',
         '/inv/10-early': '[g]\na v=early w=kept\n',
         '/inv/README.md': 'not an inventory',
+        '/inv/program.ini': '[settings]\nregion=eu\n',
         '/inv/.hidden.yml': '{',
         '/inv/group_vars/g.yml': 'from_file: 1\n',
       },

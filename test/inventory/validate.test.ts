@@ -39,6 +39,22 @@ describe('a cluster that is wrong', () => {
     ['a host in both groups', GOOD.replace('a1: ,', 's1: ,'), ['HOST_IN_BOTH 3:22']],
     ['two servers', GOOD.replace('s1: }', 's1: , s2: }'), ['SERVERS_EVEN 3:22']],
     [
+      'a setting that k3s does not have',
+      `${GOOD}    server_config_yaml: "tls-sans: [a]"\n    extra_agent_args: --node-labels=a=b\n`,
+      ['K3S_SETTING 7:5', 'K3S_SETTING 8:5'],
+    ],
+    [
+      'servers that disagree',
+      GOOD.replace('s1: }', 's1: , s2: , s3: {extra_server_args: --flannel-backend=none}}'),
+      ['SERVERS_DISAGREE'],
+    ],
+    ['a label that is none', `${GOOD}    node_labels: [disk=ssd, disk]\n`, ['VARIABLE_TYPE 7:5']],
+    [
+      'a taint that is none at a level that another one adds to',
+      `${GOOD.replace('a2: ', 'a2: {node_taints: []}')}    node_taints: [a=b:Never]\n`,
+      ['VARIABLE_TYPE 7:5', 'VARIABLE_TYPE 4:32'],
+    ],
+    [
       'two servers and a database',
       `${GOOD.replace('s1: }', 's1: , s2: }')}    use_external_database: yes\n`,
       [],
@@ -224,6 +240,32 @@ describe('settings', () => {
     expect(settings.token?.reveal()).toBe('5');
     expect(Object.isFrozen(settings)).toBe(true);
     expect(settingsOf(host)).toBe(settings);
+  });
+
+  test('labels and taints of all levels add up; of one key the nearer to the host counts', async () => {
+    const fleet = await loadYaml(`k3s_cluster:
+  children:
+    server: {hosts: {s1: }, vars: {node_labels: 'role=server, tier=gold'}}
+    agent:
+      hosts: {a1: {node_labels: [disk=nvme, 'host/{{ inventory_hostname }}='], node_taints: 'gpu:NoExecute'}}
+      vars: {node_labels: [disk=ssd], node_taints: [gpu=yes:NoSchedule]}
+  vars: {node_labels: [site=home, disk=hdd], k3s_version: v1.33.4+k3s1}
+`);
+    const marks = (name: string): unknown => {
+      const host = fleet.hosts.get(name);
+      return host === undefined ? undefined : settingsOf(host).nodeMarks;
+    };
+    expect(marks('a1')).toEqual({
+      labels: { site: 'home', disk: 'nvme', 'host/a1': '' },
+      taints: [
+        { key: 'gpu', value: 'yes', effect: 'NoSchedule' },
+        { key: 'gpu', value: '', effect: 'NoExecute' },
+      ],
+    });
+    expect(marks('s1')).toEqual({
+      labels: { site: 'home', disk: 'hdd', role: 'server', tier: 'gold' },
+      taints: [],
+    });
   });
 
   test('of the connection', async () => {
