@@ -1,22 +1,17 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createWriteStream, existsSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { Response } from 'undici';
 import { FleetError } from '../core/errors.ts';
-import { localFile } from './upload.ts';
+import { cacheFolder } from './cache-folder.ts';
+import { localFile } from './local-file.ts';
 
 /** A server that sends nothing for this long is given up; large files may take as long as they keep coming. */
 const silenceMs = 60_000;
 const retries = 4;
 const largestTextBytes = 4 * 1024 * 1024;
-
-/** Where downloads are kept between runs, by sha256: `$FLEET_CACHE`, else `$XDG_CACHE_HOME/fleet`, else `~/.cache/fleet`. */
-export function cacheFolder(): string {
-  return process.env.FLEET_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'fleet');
-}
 
 /**
  * Fetches a small text (a list of sums, a channel, an install script). Proxies as HTTPS_PROXY and NO_PROXY say.
@@ -45,6 +40,22 @@ export async function fetchVerified(
   onProgress: (doneBytes: number, totalBytes: number | undefined) => void = () => {},
 ): Promise<string> {
   const path = join(cacheFolder(), 'sha256', sha256);
+  // All hosts of a wave may want the same file at once: whoever comes second waits for the first one's.
+  const begun = fetching.get(path);
+  if (begun !== undefined) return begun;
+  const fetched = fetchInto(path, url, sha256, onProgress).finally(() => fetching.delete(path));
+  fetching.set(path, fetched);
+  return fetched;
+}
+
+const fetching = new Map<string, Promise<string>>();
+
+async function fetchInto(
+  path: string,
+  url: string,
+  sha256: string,
+  onProgress: (doneBytes: number, totalBytes: number | undefined) => void,
+): Promise<string> {
   if (existsSync(path) && (await localFile(path)).sha256 === sha256) return path;
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   return retried(url, async () => {

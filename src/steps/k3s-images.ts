@@ -3,17 +3,20 @@ import { sh } from '../core/shell.ts';
 import type { Action } from '../engine/action.ts';
 import { ask, askControl } from '../engine/fact.ts';
 import { change, defineStep, type Plan, refuse, unchanged } from '../engine/step.ts';
-import { type AirgapFile, airgapFolder, imagesIn, noAirgapFolder } from '../facts/airgap-folder.ts';
+import { type AirgapFile, airgapFolder, baseName, noAirgapFolder } from '../facts/airgap-folder.ts';
+import { type AirgapInspection, airgapInspection, nothingInspected } from '../facts/airgap-inspection.ts';
 import { type InstalledBinary, installedBinary } from '../facts/k3s-binary.ts';
-import { type ImageArchives, imageArchives } from '../facts/k3s-images.ts';
-import { type FileDigests, localDigests, noDigests } from '../facts/local-digests.ts';
-import { archOf } from '../k3s/version.ts';
+import { type ImageArchive, type ImageArchives, imageArchives, rememberImages } from '../facts/k3s-images.ts';
+import { wantedRelease } from '../facts/k3s-release.ts';
+import { archOf, type K3sVersion } from '../k3s/version.ts';
+import { carriedBy, wantedImages } from './airgap-needs.ts';
 import { k3sNode } from './k3s-node.ts';
 
 interface Seen {
   readonly installed: InstalledBinary;
+  readonly wanted: K3sVersion;
   readonly folder: readonly AirgapFile[];
-  readonly digests: FileDigests;
+  readonly inspection: AirgapInspection;
   readonly archives: ImageArchives;
 }
 
@@ -21,46 +24,68 @@ interface Seen {
 export const k3sImagesStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
   name: 'k3s_images',
   summary:
-    'The image archives of airgap_dir for the architecture of the host stand where k3s imports them from.',
+    'The image archives of airgap_dir for the release and the architecture of the host stand where k3s imports them from; those that fleet put there before and the folder has no more are gone, all others are left alone.',
   args: Type.Object({}, { additionalProperties: false }),
   examples: ['- k3s_images:\n'],
   look(_args, host) {
-    const { airgapDir, k3sServerLocation } = k3sNode(host).settings;
+    const { airgapDir, k3sServerLocation, k3sVersion, channelsUrl } = k3sNode(host).settings;
     return {
       installed: ask(installedBinary),
+      wanted: askControl(wantedRelease(k3sVersion, channelsUrl, airgapDir)),
       folder: askControl(airgapDir === undefined ? noAirgapFolder : airgapFolder(airgapDir)),
-      digests: askControl(airgapDir === undefined ? noDigests : localDigests(airgapDir)),
+      inspection: askControl(airgapDir === undefined ? nothingInspected : airgapInspection(airgapDir)),
       archives: ask(imageArchives(`${k3sServerLocation}/agent/images`)),
     };
   },
   plan(seen, _args, host): Plan<Seen> {
-    const { airgapDir, k3sServerLocation } = k3sNode(host).settings;
-    if (airgapDir === undefined) return unchanged('airgap_dir is not set');
+    const node = k3sNode(host);
+    const { settings } = node;
+    if (settings.airgapDir === undefined) return unchanged('airgap_dir is not set');
     const arch = archOf(seen.installed.machine);
     if (arch === undefined)
       return refuse(`k3s publishes no images for ${seen.installed.machine}`, 'Use another host.');
-    const images = imagesIn(seen.folder, arch);
-    const missing = images.filter(({ name }) => seen.archives.get(name)?.sha256 !== seen.digests.get(name));
-    const target = `${k3sServerLocation}/agent/images`;
+    const images = wantedImages(seen.folder, seen.inspection, arch, seen.wanted.text);
+    const names = new Set(images.map(baseName));
+    const missing = images.filter((file) => seen.archives.get(baseName(file))?.sha256 !== file.sha256);
+    const outdated = [...seen.archives].flatMap(([name, { ours }]) =>
+      ours === true && !names.has(name) ? [name] : [],
+    );
+    if (missing.length === 0 && outdated.length === 0)
+      return unchanged(`${images.length} image archives are in place`);
+    const target = `${settings.k3sServerLocation}/agent/images`;
     const uploads = missing.map(
-      ({ name, path }): Action => ({
+      (file): Action => ({
         kind: 'upload',
-        source: { from: 'file', path },
-        path: `${target}/${name}`,
+        source: { from: 'file', path: file.path, sha256: file.sha256 },
+        path: `${target}/${baseName(file)}`,
         mode: '0644',
         owner: 'root',
         group: 'root',
+        ...carriedBy(node, host),
       }),
     );
-    if (uploads.length === 0) return unchanged(`${images.length} image archives are in place`);
-    const sent = missing.map(
-      (file) =>
-        [file.name, { sizeBytes: file.sizeBytes, sha256: seen.digests.get(file.name) ?? '' }] as const,
-    );
+    const sent = missing.map((file): [string, ImageArchive] => [
+      baseName(file),
+      { sizeBytes: file.sizeBytes, sha256: file.sha256, ours: true },
+    ]);
+    const after = new Map([...seen.archives, ...sent].filter(([name]) => !outdated.includes(name)));
+    const ours = [...after].flatMap(([name, { sha256, ours }]) => (ours === true ? [{ name, sha256 }] : []));
     return change(
-      `${missing.map(({ name }) => name).join(', ')} not there, or different`,
-      [{ kind: 'run', what: `make ${target}`, script: sh`mkdir -p ${target}` }, ...uploads],
-      { after: { archives: new Map([...seen.archives, ...sent]) } },
+      [
+        ...(missing.length === 0 ? [] : [`${missing.map(baseName).join(', ')} not there, or different`]),
+        ...(outdated.length === 0 ? [] : [`${outdated.join(', ')} no longer in airgap_dir`]),
+      ].join('; '),
+      [
+        { kind: 'run', what: `make ${target}`, script: sh`mkdir -p ${target}` },
+        ...uploads,
+        ...outdated.map((name): Action => ({ kind: 'remove', path: `${target}/${name}` })),
+        {
+          kind: 'run',
+          what: `remember which archives are fleet's`,
+          script: rememberImages(target, ours),
+        },
+      ],
+      { after: { archives: after } },
     );
   },
 });
