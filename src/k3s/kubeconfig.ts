@@ -21,7 +21,7 @@ export function entryFromK3s(text: string, name: string, server: string): Kubeco
 }
 
 function parsed(text: string): {
-  clusters?: { cluster?: Record<string, unknown> }[];
+  clusters?: { name?: unknown; cluster?: Record<string, unknown> }[];
   users?: { user?: Record<string, unknown> }[];
 } | null {
   try {
@@ -57,6 +57,13 @@ export function describes(existing: string | undefined, entry: KubeconfigEntry):
   } catch {
     return false;
   }
+}
+
+/** The CA, in base64, of the cluster of that name in a kubeconfig: what tells one cluster from another of its name. */
+export function authorityOf(existing: string, name: string): string | undefined {
+  const found = parsed(existing)?.clusters?.find((cluster) => cluster.name === name)?.cluster;
+  const authority = found?.['certificate-authority-data'];
+  return typeof authority === 'string' ? authority : undefined;
 }
 
 /** The same file without one cluster, its context and its user; `undefined` when it holds none of them. */

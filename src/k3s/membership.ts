@@ -3,7 +3,8 @@ import type { Secret } from '../core/secret.ts';
 /** What is known of one server of the inventory when membership is decided; `undefined` for one that did not answer. */
 export interface ServerSeen {
   readonly datastore: 'none' | 'sqlite' | 'etcd' | 'external';
-  readonly token: Secret | undefined;
+  /** Of the CA that its token names (`caHashOf`). */
+  readonly caHash: string | undefined;
   readonly running: boolean;
 }
 
@@ -18,24 +19,32 @@ export type Membership =
   | { readonly kind: 'member' }
   /** The datastore is elsewhere; no server is first. */
   | { readonly kind: 'external' }
-  | { readonly kind: 'refused'; readonly because: string; readonly fix: string };
+  | {
+      readonly kind: 'refused';
+      readonly code: 'TWO_CLUSTERS' | 'CLUSTER_MAY_BE_AWAY' | 'OWN_DATA';
+      readonly because: string;
+      readonly fix: string;
+    };
 
 /**
  * Bootstrap or join, decided by looking at all servers: any with data IS the cluster, whichever is listed first, so that
  * a wiped first server joins the others instead of forming a second cluster.
  * @param servers names in inventory order, with what was seen of each
+ * @param forced begin a cluster although servers that might hold one do not answer
  * @see https://github.com/k3s-io/k3s-ansible/issues/269
  */
 export function membershipOf(
   self: string,
   servers: ReadonlyMap<string, ServerSeen | undefined>,
   externalDatastore: boolean,
+  forced = false,
 ): Membership {
   const clusters = clustersAmong(servers);
   if (clusters.size > 1) {
     const shown = [...clusters.values()].map((names) => names.join(' and ')).join('; ');
     return {
       kind: 'refused',
+      code: 'TWO_CLUSTERS',
       because: `the servers belong to different clusters: ${shown}`,
       fix: 'Decide which cluster stays; wipe the others (fleet reset --limit HOST), then run fleet up again.',
     };
@@ -50,15 +59,17 @@ export function membershipOf(
     return own?.datastore === 'sqlite'
       ? {
           kind: 'refused',
+          code: 'OWN_DATA',
           because: `${self} has a SQLite cluster of its own while ${members.join(', ')} form one on etcd`,
           fix: `Wipe ${self} first if its data may go: fleet reset --limit ${self}`,
         }
       : { kind: 'join', through, because: `${members.join(', ')} hold the cluster` };
   }
   const silent = [...servers].filter(([, seen]) => seen === undefined).map(([name]) => name);
-  if (silent.length > 0) {
+  if (silent.length > 0 && !forced) {
     return {
       kind: 'refused',
+      code: 'CLUSTER_MAY_BE_AWAY',
       because: `nobody that answers has a cluster, but ${silent.join(', ')} might: starting one here could make a second`,
       fix: 'Bring these servers back, or take them out of the inventory if they are gone for good.',
     };
@@ -67,6 +78,7 @@ export function membershipOf(
   if (own?.datastore === 'sqlite' && first !== self) {
     return {
       kind: 'refused',
+      code: 'OWN_DATA',
       because: `${first} and ${self} each have a SQLite cluster of their own`,
       fix: `Wipe ${self} first if its data may go: fleet reset --limit ${self}`,
     };
@@ -84,12 +96,13 @@ export function membershipOf(
 }
 
 /** Servers by the CA that their tokens name. */
-function clustersAmong(servers: ReadonlyMap<string, ServerSeen | undefined>): Map<string, string[]> {
+export function clustersAmong(
+  servers: ReadonlyMap<string, Pick<ServerSeen, 'caHash'> | undefined>,
+): Map<string, string[]> {
   const clusters = new Map<string, string[]>();
   for (const [name, seen] of servers) {
-    const ca = seen?.token === undefined ? undefined : caHashOf(seen.token);
-    if (ca === undefined) continue;
-    clusters.set(ca, [...(clusters.get(ca) ?? []), name]);
+    if (seen?.caHash === undefined) continue;
+    clusters.set(seen.caHash, [...(clusters.get(seen.caHash) ?? []), name]);
   }
   return clusters;
 }

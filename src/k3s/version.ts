@@ -40,6 +40,7 @@ export function mustParseVersion(text: string): K3sVersion {
 
 /** Negative when `a` is older, zero when they are the same release, positive when `a` is newer. */
 export function compareVersions(a: K3sVersion, b: K3sVersion): number {
+  if (a.text === b.text) return 0;
   return semver.compare(counted(a.text), counted(b.text)) || a.build - b.build;
 }
 
