@@ -8,9 +8,33 @@ import type { TaskBecome } from './play.ts';
 import type { OpenConnection } from './sessions.ts';
 
 export interface AccessOptions extends PoolOptions, ResolveOptions {
-  /** What the command line says, over the inventory: `-u`, `--private-key`, `--ask-pass` … */
+  /** What the command line says, over the inventory: whether host keys are checked. */
   readonly overrides?: Partial<ConnectionSettings>;
+  /** What holds where a host's variables say nothing, as in Ansible: `remote_user`, `-u`, `--private-key`, passwords asked for. */
+  readonly defaults?: (host: string) => ConnectionDefaults;
   readonly signal?: AbortSignal;
+}
+
+/** How to log in, from elsewhere than a host's variables. */
+export type ConnectionDefaults = Pick<
+  ConnectionSettings,
+  'ansible_user' | 'ansible_ssh_private_key_file' | 'ansible_password' | 'ansible_become_password'
+>;
+
+/** A setting, and the other names that a host's variables may have for it. */
+const SAME_SETTING: Readonly<Record<keyof ConnectionDefaults, readonly (keyof ConnectionSettings)[]>> = {
+  ansible_user: [],
+  ansible_ssh_private_key_file: ['ansible_private_key_file'],
+  ansible_password: ['ansible_ssh_pass', 'ansible_ssh_password'],
+  ansible_become_password: ['ansible_become_pass'],
+};
+
+function withDefaults(settings: ConnectionSettings, defaults: ConnectionDefaults = {}): ConnectionSettings {
+  const missing = Object.entries(defaults).filter(([name]) => {
+    const names = [name, ...SAME_SETTING[name as keyof ConnectionDefaults]] as (keyof ConnectionSettings)[];
+    return names.every((one) => settings[one] === undefined);
+  });
+  return missing.length === 0 ? settings : { ...settings, ...Object.fromEntries(missing) };
 }
 
 /** How the hosts of a fleet are reached, decided from their variables; and `localhost`, as Ansible has it, without any. */
@@ -18,7 +42,10 @@ export function accessTo(fleet: Fleet, options: AccessOptions): OpenConnection &
   const pool = new ConnectionPool(options);
   const settings = new Map<string, ConnectionSettings>();
   const settingsOf = (name: string): ConnectionSettings => {
-    const known = settings.get(name) ?? { ...readSettings(fleet, name), ...options.overrides };
+    const known = settings.get(name) ?? {
+      ...withDefaults(readSettings(fleet, name), options.defaults?.(name)),
+      ...options.overrides,
+    };
     settings.set(name, known);
     return known;
   };

@@ -57,7 +57,10 @@ export type UploadSource =
       readonly sums: { readonly url: string; readonly name: string };
     };
 
-/** Puts a large file in place over a channel of its own: staged beside the target, its sha256 verified there, then renamed. */
+/**
+ * Puts a large file in place over a channel of its own: staged beside the target, its sha256 verified there, then renamed.
+ * What arrived before a connection broke is kept, and sending goes on at that byte.
+ */
 export interface Upload {
   readonly kind: 'upload';
   readonly source: UploadSource;
@@ -65,6 +68,27 @@ export interface Upload {
   readonly mode: string;
   readonly owner: string;
   readonly group: string;
+  /** Given the staged file's path, a script that fails, saying why, when it must not land: a program of another version. */
+  readonly validate?: (stagedPath: string) => ShellScript;
+  readonly pace?: UploadPace;
+  /** Other hosts get the same file, and hand it on to each other. */
+  readonly spread?: UploadSpread;
+}
+
+/** What hosts need to hand a file on. */
+export interface UploadSpread {
+  /** Where other hosts reach this one. */
+  readonly address: string;
+  /** How many hosts may come to want the file, this one included. */
+  readonly peers: number;
+}
+
+/** What keeps uploads from taking the whole line. */
+export interface UploadPace {
+  /** So many at the same time, over all hosts. */
+  readonly atOnce: number;
+  /** Bytes a second, over all hosts together; without it as fast as it goes. */
+  readonly bytesPerSecond?: number;
 }
 
 /** Waits until a fact holds, asking again and again. */

@@ -5,22 +5,26 @@ import type { Known } from './fact-store.ts';
 /** What the control node answered, each question once per run. */
 export class ControlAnswers {
   readonly #known = new Map<string, Known>();
-  readonly #asking = new Map<string, Promise<void>>();
+  readonly #asking = new Map<string, Promise<Known>>();
 
-  async ask(facts: readonly ControlFact<unknown>[]): Promise<void> {
-    await Promise.all(
-      facts.map((fact) => {
-        if (this.#known.has(fact.key)) return undefined;
+  /** The answers as they are now: another host may have one forgotten in the next moment. */
+  async ask(facts: readonly ControlFact<unknown>[]): Promise<ReadonlyMap<string, Known>> {
+    const answers = await Promise.all(
+      facts.map(async (fact): Promise<[string, Known]> => {
+        const known = this.#known.get(fact.key);
+        if (known !== undefined) return [fact.key, known];
         const asking = this.#asking.get(fact.key) ?? this.#read(fact);
         this.#asking.set(fact.key, asking);
-        return asking;
+        return [fact.key, await asking];
       }),
     );
+    return new Map(answers);
   }
 
-  async #read(fact: ControlFact<unknown>): Promise<void> {
+  async #read(fact: ControlFact<unknown>): Promise<Known> {
+    let known: Known;
     try {
-      this.#known.set(fact.key, { value: await fact.read() });
+      known = { value: await fact.read() };
     } catch (thrown) {
       const error =
         thrown instanceof FleetError
@@ -29,10 +33,11 @@ export class ControlAnswers {
               { code: 'FACT_UNREADABLE', message: thrown instanceof Error ? thrown.message : String(thrown) },
               { cause: thrown },
             );
-      this.#known.set(fact.key, { error });
-    } finally {
-      this.#asking.delete(fact.key);
+      known = { error };
     }
+    this.#known.set(fact.key, known);
+    this.#asking.delete(fact.key);
+    return known;
   }
 
   get(key: string): Known | undefined {

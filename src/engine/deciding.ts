@@ -49,17 +49,17 @@ export class Deciding {
       if (!(host === own && seenNow.has(fact.key))) asked.set(host, [...(asked.get(host) ?? []), fact]);
     }
     const known = new Map<string, ReadonlyMap<string, Known>>();
-    await Promise.all([
+    const [control] = await Promise.all([
+      this.context.control.ask(controlFactsOf(prepared.questions)),
       ...[...asked].map(async ([host, facts]) => {
         known.set(host, await this.context.sessionOf(host, prepared.task.become).ask(facts));
       }),
-      this.context.control.ask(controlFactsOf(prepared.questions)),
     ]);
     const seen = seenBy(
       prepared.questions,
       own,
       (host, key) => (host === own ? seenNow.get(key) : undefined) ?? known.get(host)?.get(key),
-      (key) => this.context.control.get(key),
+      (key) => control.get(key),
     );
     return planFor(prepared, seen);
   }
@@ -69,10 +69,14 @@ export class Deciding {
     this.context.control.forget(controlFactsOf(prepared.questions).map((fact) => fact.key));
   }
 
-  /** In a plan: lays what a change would leave over what was seen. Without a change to go by, all it asked is in doubt. */
+  /**
+   * In a plan: lays what a change would leave over what was seen. Without a change to go by, all that the step can alter
+   * is in doubt, but for what it promises whatever it finds.
+   */
   foresee(prepared: Prepared, change: AnyChange | undefined): void {
     const session = this.sessionFor(prepared);
-    const after = change?.after ?? {};
+    const { alters } = prepared.task.step;
+    const after = change === undefined ? this.#outcomeOf(prepared) : (change.after ?? {});
     if (Array.isArray(change?.touches)) {
       for (const pattern of change.touches) session.facts.markUnforeseeable(pattern);
     }
@@ -84,11 +88,35 @@ export class Deciding {
         host === session.host &&
         change?.imperative !== true &&
         (change === undefined || !optional) &&
-        !isSurelyKept(change, question)
+        !isSurelyKept(change, question) &&
+        !(change === undefined && alters !== undefined && !alters.includes(question))
       ) {
         store.markUnforeseeable(fact.key);
       }
     }
+  }
+
+  /** What a step says of the time behind it though it cannot decide yet. */
+  #outcomeOf(prepared: Prepared): Record<string, unknown> {
+    const { questions, task, args, view } = prepared;
+    if (task.step.outcome === undefined) return {};
+    const places = this.placesOf(prepared);
+    const isKnown = ({ store, fact, optional }: Placed): boolean => {
+      const known = store.isUnforeseeable(fact.key) ? undefined : store.get(fact.key);
+      return known !== undefined && (optional || 'value' in known);
+    };
+    const doubtful = new Set(places.filter((place) => !isKnown(place)).map(({ question }) => question));
+    const asked = Object.entries(questions).filter(
+      ([name, { of }]) => of !== 'control' && !doubtful.has(name),
+    );
+    const own = this.sessionFor(prepared).host;
+    const known = seenBy(
+      Object.fromEntries(asked),
+      own,
+      (host, key) => this.#storeOf(prepared, host).get(key),
+      () => undefined,
+    );
+    return task.step.outcome(known, args, view);
   }
 }
 

@@ -91,6 +91,51 @@ export const eventSchemas = [
     number: Type.Integer({ minimum: 1 }),
     of: Type.Integer({ minimum: 1 }),
   }),
+  event(
+    'waves-planned',
+    'Which hosts of a play with `strategy: rolling` are next, and what is waited for between them.',
+    {
+      play: Type.String(),
+      waves: Type.Array(
+        Type.Object({
+          number: Type.Integer({ minimum: 1 }),
+          wave: Type.String({
+            description: 'What is done, in a word: `bootstrap`, `join`, `restart`, `upgrade` …',
+          }),
+          hosts: Type.Array(Type.String()),
+          because: Type.String(),
+          awaits: Type.Array(Type.String(), { description: 'What must hold before the next wave.' }),
+          disruption: Type.String({ description: 'What users of the cluster may notice.' }),
+        }),
+        {
+          description:
+            'In order. After each of them the state is looked at again, and what is left may be told anew.',
+        },
+      ),
+      leftOut: Type.Array(Type.Object({ host, because: Type.String() }), {
+        description: 'Hosts that nothing is done to.',
+      }),
+      strangers: Type.Array(Type.String(), {
+        description: 'Nodes of the cluster that the inventory does not know. They are not touched.',
+      }),
+    },
+  ),
+  event('wave-started', 'The next hosts of a play with `strategy: rolling` begin.', {
+    play: Type.String(),
+    wave: Type.String({ description: 'What is done, in a word.' }),
+    hosts: Type.Array(Type.String()),
+    because: Type.String(),
+    number: Type.Integer({ minimum: 1 }),
+    of: Type.Integer({ minimum: 1 }),
+  }),
+  event('wave-waiting', 'Something must hold before the next wave, and does not yet.', {
+    play: Type.String(),
+    number: Type.Integer({ minimum: 1, description: 'The wave that it is waited behind.' }),
+    host: Type.String({ description: 'The host that is asked.' }),
+    what: Type.String({ description: 'What is waited for.' }),
+    reason: Type.String({ description: 'Why it does not hold yet.' }),
+    deadlineMs: Type.Number({ description: 'When it gives up, from the start of the wait.' }),
+  }),
   event('task-started', 'A task that changes something begins on a host.', {
     ...task,
     because: Type.String({ description: 'Why there is something to change.' }),
@@ -119,7 +164,14 @@ export const eventSchemas = [
         description: 'The decision rests on something that only an earlier change makes known.',
       }),
     ),
-    output: Type.Optional(Type.String({ description: 'What a command printed, shortened.' })),
+    output: Type.Optional(
+      Type.String({
+        description: 'What a command printed; its end is cut off with a note where it is long.',
+      }),
+    ),
+    rescued: Type.Optional(
+      Type.Boolean({ description: 'It failed inside a block that has a rescue, which goes on from there.' }),
+    ),
     error: Type.Optional(fault),
     durationMs,
   }),

@@ -56,11 +56,22 @@ export class FactStore {
   /** In a plan: what the pattern names is only known once an earlier change has been applied. */
   markUnforeseeable(pattern: string): void {
     for (const key of [...this.#foreseen.keys()]) if (touches([pattern], key)) this.#foreseen.delete(key);
-    this.#unforeseeable.push(pattern);
+    this.#unforeseeable = [...this.#unforeseeable, pattern];
   }
 
   isUnforeseeable(key: string): boolean {
     return !this.#foreseen.has(key) && touches(this.#unforeseeable, key);
+  }
+
+  /** @returns a function that takes the foresight back to what it is now, whatever is foreseen meanwhile */
+  foresight(): () => void {
+    const foreseen = new Map(this.#foreseen);
+    const unforeseeable = this.#unforeseeable;
+    return () => {
+      this.endForesight();
+      for (const [key, value] of foreseen) this.#foreseen.set(key, value);
+      this.#unforeseeable = unforeseeable;
+    };
   }
 
   /** Back to what was really seen: a plan is over. */

@@ -6,14 +6,14 @@ import { Changes, type PendingChange, type Performed } from './changes.ts';
 import { firstUnmet, mentions, type Prepared, prepare, templatedName } from './decide.ts';
 import { type AnyChange, Deciding } from './deciding.ts';
 import { withVars } from './entries.ts';
-import { asHostError } from './host-error.ts';
+import { asHostError, isOutOfReach } from './host-error.ts';
 import { failedByCondition, judged, wantsAnother } from './judge.ts';
 import { itemsOf, loopScope } from './loop.ts';
 import { isMeeting, readsOthers } from './meeting.ts';
 import type { Block, DynamicInclude, Entry, Play, RoleRun, Task } from './play.ts';
 import type { BatchShared, HostState, RunContext, TaskResult } from './run-context.ts';
 import { playScope, settledTask, taskScope } from './scope.ts';
-import { hiddenText, TaskReport, type Told } from './task-report.ts';
+import { type Ending, hiddenText, TaskReport, type Told } from './task-report.ts';
 import { interrupted, pause } from './wait.ts';
 
 /** Thrown through the tasks of a host once one of them failed for good; it has been told already. */
@@ -22,6 +22,8 @@ class TaskFailed extends Error {
     readonly error: FleetError,
     readonly task: Pick<Task, 'name' | 'anyErrorsFatal'>,
     readonly result: TaskResult,
+    /** How many items of its loop failed; one for a task without a loop. */
+    readonly times = 1,
   ) {
     super(error.message);
   }
@@ -36,7 +38,7 @@ const again = Symbol('again');
 
 /** One host's way through one batch of one play. */
 export class HostRun {
-  readonly #base: Variables;
+  #base: Variables;
   readonly #state: HostState;
   readonly #deciding: Deciding;
   readonly #report: TaskReport;
@@ -45,7 +47,9 @@ export class HostRun {
   readonly #notified = new Set<Task>();
   #taskNumber = 0;
   /** Where the result of a loop's item belongs, by the scope that the item is worked on in. */
-  readonly #places = new WeakMap<Variables, { readonly results: LoopResults; readonly index: number }>();
+  readonly #places = new WeakMap<Variables, { readonly pass: LoopPass; readonly index: number }>();
+  /** How many blocks with a rescue it is in the middle of. */
+  #guards = 0;
   /** How often this host came to a task: an include may bring the same one several times. */
   readonly #visits = new Map<Task, number>();
   readonly #questions = new Map<Task, number>();
@@ -118,20 +122,32 @@ export class HostRun {
   async #block(block: Block): Promise<void> {
     const guarded = block.rescue.length > 0 || block.always.length > 0;
     if (guarded) await this.#flush();
+    const guards = this.#guards;
     try {
+      if (block.rescue.length > 0) this.#guards += 1;
       await this.#entries(block.tasks);
       if (guarded) await this.#flush();
+      this.#guards = guards;
     } catch (thrown) {
-      if (!(thrown instanceof TaskFailed) || block.rescue.length === 0 || thrown.error.code === 'INTERRUPTED')
+      this.#guards = guards;
+      // Nothing can be rescued on a host that cannot be reached, as in Ansible.
+      if (
+        !(thrown instanceof TaskFailed) ||
+        block.rescue.length === 0 ||
+        thrown.error.code === 'INTERRUPTED' ||
+        isOutOfReach(thrown.error, this.host.name)
+      )
         throw thrown;
       this.#changes.drop();
       // The host goes on: in the end it has not failed.
-      this.#state.counts.failed -= 1;
-      this.#state.counts.ignored += 1;
+      this.#state.counts.failed -= thrown.times;
+      this.#state.counts.ignored += thrown.times;
       this.#state.variables.ansible_failed_task = { name: thrown.task.name };
-      this.#state.variables.ansible_failed_result = asData(thrown.result);
-      await this.#entries(block.rescue);
-      await this.#flush();
+      this.#state.variables.ansible_failed_result = asData({
+        ...thrown.result,
+        error: thrown.error.toFault(),
+      });
+      await this.#rescue(block.rescue, thrown);
     } finally {
       if (block.always.length > 0 && !this.context.signal.aborted) {
         this.#changes.drop();
@@ -141,12 +157,28 @@ export class HostRun {
     }
   }
 
+  /** A rescue that cannot even reach the host says nothing new: what failed before it stays the error. */
+  async #rescue(entries: readonly Entry[], failed: TaskFailed): Promise<void> {
+    const base = this.#base;
+    // In a preview nothing was done: there is nothing to put back.
+    if (this.context.onIntent !== undefined) this.#base = base.with({ ansible_check_mode: true });
+    try {
+      await this.#entries(entries);
+      await this.#flush();
+    } catch (thrown) {
+      throw thrown instanceof TaskFailed && isOutOfReach(thrown.error, this.host.name) ? failed : thrown;
+    } finally {
+      this.#base = base;
+    }
+  }
+
   async #include(include: DynamicInclude): Promise<void> {
     if (include.role !== undefined && this.#endedRoles.has(include.role)) return;
     await this.#flush();
     const { loop } = include;
     const scope = taskScope(this.context, this.#base, this.host, include);
     if (this.context.mode === 'plan' && mentions(include, this.#state.awaited, scope)) {
+      this.context.onIntent?.({ step: 'include', changes: true });
       this.#report.included(include, 'would-change', 'it depends on what an earlier task will answer');
       return;
     }
@@ -248,11 +280,23 @@ export class HostRun {
   /** In a plan: what an earlier change will answer decides about this task. */
   #inDoubt(task: Task, scope: Variables): void {
     const told = { task, name: templatedName(task, scope) };
-    this.#report.finished(told, 'would-change', 'it depends on what an earlier task will answer', {
+    this.#mayChange(told, 'it depends on what an earlier task will answer', {});
+    if (task.register !== undefined) this.#state.awaited.add(task.register);
+    if (task.step.name === 'set_fact') {
+      for (const name of Object.keys(task.args ?? {})) this.#state.awaited.add(name);
+    }
+  }
+
+  /** In a plan: nobody knows yet what a task will find. It counts as a change, unless its step never makes one. */
+  #mayChange(told: Told, because: string, ending: Ending): void {
+    const { task } = told;
+    const changes = task.step.readsOnly !== true;
+    this.context.onIntent?.({ step: task.step.name, changes });
+    this.#report.finished(told, changes ? 'would-change' : 'unchanged', because, {
+      ...ending,
       knownAfterApply: true,
     });
-    if (task.register !== undefined) this.#state.awaited.add(task.register);
-    this.#notify(task);
+    if (changes) this.#notify(task);
   }
 
   async #meta(task: Task, scope: Variables): Promise<void> {
@@ -295,10 +339,12 @@ export class HostRun {
     this.shared.once.set(origin, all);
     const begun = all[visit];
     if (begun !== undefined) {
-      this.#keep(task, await begun);
+      const result = await begun;
+      if (result !== undefined) this.#keep(task, result);
+      else if (task.register !== undefined) this.#state.awaited.add(task.register);
       return;
     }
-    const running = this.#run(task, scope);
+    const running = this.#run(task, scope).then((result) => (result === pending ? undefined : result));
     all[visit] = running;
     // Whoever waits for it hears of the failure; without a waiter it must not count as unhandled.
     running.catch(() => {});
@@ -316,12 +362,14 @@ export class HostRun {
     await limit(() => this.#run(task, scope));
   }
 
-  async #run(task: Task, scope: Variables): Promise<TaskResult> {
+  /** Works a task off and registers its result; in a plan that may not be there yet. */
+  async #run(task: Task, scope: Variables): Promise<TaskResult | typeof pending> {
     if (task.loop === undefined) {
       const result = await this.#one(task, scope, undefined);
-      return result === pending ? {} : this.#keep(task, result);
+      return result === pending ? pending : this.#keep(task, result);
     }
-    return this.#loop(task, task.loop, scope);
+    const result = await this.#loop(task, task.loop, scope);
+    return task.register !== undefined && this.#state.awaited.has(task.register) ? pending : result;
   }
 
   async #loop(task: Task, loop: NonNullable<Task['loop']>, scope: Variables): Promise<TaskResult> {
@@ -337,22 +385,49 @@ export class HostRun {
       await this.#flush();
       return this.#failed({ task, name: task.name }, asHostError(thrown, this.host.name), {}, Date.now());
     }
-    const results: LoopResults = [];
+    const pass: LoopPass = { task, variable: loop.variable, results: [], failures: [], isOpen: true };
     let latest = scope;
     for (const [index, item] of items.entries()) {
       if (index > 0 && loop.pauseMs > 0 && this.context.mode === 'apply') {
         await this.#flush();
         await pause(loop.pauseMs, this.context.signal);
       }
-      const pass = loopScope(loop, latest, items, index);
-      this.#places.set(pass, { results, index });
-      const result = await this.#one(task, pass, item);
-      if (result === pending) continue;
-      results[index] = { ...result, [loop.variable]: item };
-      // What one item sets as a fact the next one sees: lists are gathered so.
-      if (this.#takeFacts(task, result)) latest = taskScope(this.context, this.#base, this.host, task);
+      const inner = loopScope(loop, latest, items, index);
+      this.#places.set(inner, { pass, index });
+      try {
+        const result = await this.#one(task, inner, item);
+        if (result === pending) continue;
+        pass.results[index] = { ...result, [loop.variable]: item };
+        // What one item sets as a fact the next one sees: lists are gathered so.
+        if (this.#takeFacts(task, result)) latest = taskScope(this.context, this.#base, this.host, task);
+      } catch (thrown) {
+        this.#itemFailed(pass, index, item, thrown);
+      }
     }
-    return this.#keep(task, loopResult(results));
+    // Once one item has failed nothing of this loop waits for what comes after it.
+    if (pass.failures.length > 0) await this.#flush();
+    pass.isOpen = false;
+    this.#throwIfFailed(pass);
+    return this.#keep(task, loopResult(pass.results));
+  }
+
+  /** The other items of a loop are worked on all the same, as in Ansible; the loop fails in the end. @throws what ends the host */
+  #itemFailed(pass: LoopPass, index: number, item: unknown, thrown: unknown): void {
+    const isOfTheItem =
+      thrown instanceof TaskFailed &&
+      thrown.task === pass.task &&
+      thrown.error.code !== 'INTERRUPTED' &&
+      !isOutOfReach(thrown.error, this.host.name);
+    if (!isOfTheItem) throw thrown;
+    pass.failures.push(thrown);
+    pass.results[index] = { ...thrown.result, [pass.variable]: item };
+  }
+
+  #throwIfFailed(pass: LoopPass): void {
+    const [first] = pass.failures;
+    if (first === undefined) return;
+    const result = this.#keep(pass.task, { ...loopResult(pass.results), msg: 'One or more items failed' });
+    throw new TaskFailed(first.error, pass.task, result, pass.failures.length);
   }
 
   /** Registers a result, and takes the facts that a step sets (`set_fact`, `setup`) into the host's variables. */
@@ -379,6 +454,10 @@ export class HostRun {
         if (result === pending && task.register !== undefined) this.#state.awaited.add(task.register);
         return result;
       }
+      if (this.context.onIntent !== undefined) {
+        this.context.onIntent({ step: task.step.name, changes: false });
+        return pending;
+      }
       await pause(task.until?.delayMs ?? 0, this.context.signal);
     }
   }
@@ -401,17 +480,8 @@ export class HostRun {
       }
       const prepared = prepare(task, this.host, this.context, scope, label);
       if (this.context.mode === 'plan' && this.#deciding.isUnforeseeable(prepared)) {
-        this.#report.finished(
-          prepared,
-          'would-change',
-          'it depends on what is only known after an earlier change',
-          {
-            knownAfterApply: true,
-            startedAt,
-          },
-        );
-        this.#deciding.foresee(prepared, undefined);
-        this.#notify(task);
+        this.#mayChange(prepared, 'it depends on what is only known after an earlier change', { startedAt });
+        if (task.step.readsOnly !== true) this.#deciding.foresee(prepared, undefined);
         return pending;
       }
       return await this.#decided(prepared, startedAt, attempt);
@@ -435,15 +505,24 @@ export class HostRun {
       case 'refuse': {
         // What comes before it in the playbook is done before it fails, and may itself be what fails.
         await this.#flush();
-        const error = new FleetError({ code: 'REFUSED', message: plan.because, fix: plan.fix });
+        const error = new FleetError({
+          code: plan.code ?? 'REFUSED',
+          message: plan.because,
+          fix: plan.fix,
+          ...plan.origin,
+        });
         return this.#failed(prepared, error, {}, startedAt);
       }
       case 'unchanged':
+        if (plan.warning !== undefined) this.#report.warning(prepared, plan.warning);
         // A fact is set when all before it has succeeded, not while it waits to be sent.
         if (plan.result?.ansible_facts !== undefined) await this.#flush();
         return this.#settled(prepared, { changed: false, ...plan.result }, plan.because, startedAt, attempt);
       case 'change': {
-        if (this.context.mode === 'plan' && task.checkMode !== false) {
+        if (
+          this.context.mode === 'plan' &&
+          (task.checkMode !== false || this.context.onIntent !== undefined)
+        ) {
           this.#announce(prepared, plan, startedAt);
           return pending;
         }
@@ -467,29 +546,56 @@ export class HostRun {
 
   /** Sends what is pending, and tells and registers how each of it ended. */
   async #flush(): Promise<void> {
-    const changes = this.#changes.take();
-    if (changes.length === 0) return;
-    if (this.context.signal.aborted) throw interrupted();
-    const performed = await this.#changes.perform(changes);
-    const loops = new Map<Task, LoopResults>();
+    let changes = this.#changes.take();
+    const passes = new Set<LoopPass>();
+    while (changes.length > 0) {
+      if (this.context.signal.aborted) throw interrupted();
+      changes = this.#performed(changes, await this.#changes.perform(changes), passes);
+    }
+    for (const pass of passes) {
+      if (pass.isOpen) continue;
+      this.#throwIfFailed(pass);
+      // Beside the items that changed nothing: their results are there since they were decided.
+      this.#keep(pass.task, loopResult(pass.results));
+    }
+  }
+
+  /** Tells and registers how changes ended. Gives what is still to be done: the items of a loop behind one that failed. */
+  #performed(
+    changes: readonly PendingChange[],
+    performed: readonly Performed[],
+    passes: Set<LoopPass>,
+  ): readonly PendingChange[] {
     for (const [index, change] of changes.entries()) {
       const outcome = performed[index];
-      if (outcome === undefined) return;
+      if (outcome === undefined) return [];
       const { task, scope } = change.prepared;
       const place = this.#places.get(scope);
-      const result = this.#concluded(change, outcome, 1);
-      if (typeof result === 'symbol') continue;
-      if (task.register !== undefined) this.#state.awaited.delete(task.register);
-      if (place === undefined) {
-        this.#keep(task, result);
-        continue;
+      try {
+        const result = this.#concluded(change, outcome, 1);
+        if (typeof result === 'symbol') continue;
+        if (task.register !== undefined) this.#state.awaited.delete(task.register);
+        if (place === undefined) {
+          this.#keep(task, result);
+          continue;
+        }
+        place.pass.results[place.index] = {
+          ...result,
+          [place.pass.variable]: scope.get(place.pass.variable),
+        };
+        passes.add(place.pass);
+      } catch (thrown) {
+        if (place === undefined) throw thrown;
+        const { pass } = place;
+        if (task.register !== undefined) this.#state.awaited.delete(task.register);
+        this.#itemFailed(pass, place.index, scope.get(pass.variable), thrown);
+        passes.add(pass);
+        return changes
+          .slice(index + 1)
+          .filter((other) => this.#places.get(other.prepared.scope)?.pass === pass);
       }
-      const variable = task.loop?.variable ?? 'item';
-      place.results[place.index] = { ...result, [variable]: scope.get(variable) };
-      loops.set(task, place.results);
     }
-    // Beside the items that changed nothing: their results are there since they were decided.
-    for (const [task, results] of loops) this.#keep(task, loopResult(results));
+    return [];
   }
 
   #concluded(change: PendingChange, performed: Performed, attempt: number): TaskResult | typeof again {
@@ -534,7 +640,7 @@ export class HostRun {
       startedAt,
       ...(plan === undefined ? {} : { plan }),
       ...(typeof judgement.stdout === 'string' && judgement.stdout !== ''
-        ? { output: judgement.stdout.slice(0, shownOutput) }
+        ? { output: shortened(judgement.stdout) }
         : {}),
     });
     return judgement;
@@ -559,8 +665,14 @@ export class HostRun {
       error: placed,
       startedAt,
       ...(plan === undefined ? {} : { plan }),
+      ...(this.#guards > 0 && !ignored && !isOutOfReach(placed, this.host.name) ? { rescued: true } : {}),
     });
     if (ignored) return failed;
+    // A rescue may ask what it was.
+    if (task.register !== undefined && task.loop === undefined) {
+      this.#state.awaited.delete(task.register);
+      this.#state.variables[task.register] = asData(failed);
+    }
     throw new TaskFailed(placed, task, failed);
   }
 
@@ -570,6 +682,7 @@ export class HostRun {
     const changes =
       plan.changesNothing !== true &&
       task.changedWhen?.some(({ expression }) => expression === false) !== true;
+    this.context.onIntent?.({ step: task.step.name, changes });
     this.#report.finished(prepared, changes ? 'would-change' : 'unchanged', plan.because, {
       plan,
       startedAt,
@@ -593,15 +706,24 @@ export function endsTheRun(play: Play, failures: number, size: number): boolean 
   return play.maxFailPercentage !== undefined && (failures * 100) / size > play.maxFailPercentage;
 }
 
-/** Results of a loop's items by their place; those that are not there yet are missing. */
-type LoopResults = TaskResult[];
+/** One time through a loop. */
+interface LoopPass {
+  readonly task: Task;
+  readonly variable: string;
+  /** By the place of the item; those that are not there yet are missing. */
+  readonly results: TaskResult[];
+  readonly failures: TaskFailed[];
+  /** Whether items are still to come. */
+  isOpen: boolean;
+}
 
 /** What `register` keeps of a loop. */
-function loopResult(items: LoopResults): TaskResult {
+function loopResult(items: readonly TaskResult[]): TaskResult {
   const results = items.filter((result) => result !== undefined);
   return {
     changed: results.some((result) => result.changed === true),
     failed: results.some((result) => result.failed === true),
+    ...(results.length > 0 && results.every((result) => result.skipped === true) ? { skipped: true } : {}),
     results,
   };
 }
@@ -611,8 +733,13 @@ function shownError(task: Task, error: FleetError): FleetError {
   return task.noLog ? new FleetError({ ...error.toFault(), message: hiddenText }) : error;
 }
 
-/** How much of a command's output an event carries. */
-const shownOutput = 4000;
+/** How many characters of a command's output an event carries; the registered result has all of them. */
+const shownOutput = 16_000;
+
+function shortened(output: string): string {
+  const more = output.length - shownOutput;
+  return more <= 0 ? output : `${output.slice(0, shownOutput)}\n[${more} more characters are not shown]`;
+}
 
 /** A task that can wait for its neighbours: nothing about it is judged by its own result or done elsewhere. */
 function isDeferrable(task: Task): boolean {

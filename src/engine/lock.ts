@@ -7,10 +7,10 @@ import { visible } from '../core/terminal-text.ts';
 import type { HostSession } from './host-session.ts';
 
 /** On a tmpfs: a reboot ends every lock. */
-const lockFolder = '/run/fleet/lock';
+export const lockFolder = '/run/fleet/lock';
 const beatEveryMs = 15_000;
 /** A lock whose heart has not beaten for this long belongs to a run that crashed, and is taken over. */
-const staleAfterSeconds = 90;
+export const staleAfterSeconds = 90;
 const heldByAnother = 75;
 
 /**
@@ -81,7 +81,7 @@ export class Locks {
 }
 
 /** Which boot of which machine, and which of its process namespaces: only there does a process number mean anything. */
-function machine(): string {
+export function machine(): string {
   try {
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
     return createHash('sha256')
@@ -93,12 +93,18 @@ function machine(): string {
   }
 }
 
+/** Which process of which machine a lock's owner was; `undefined` where it does not say. */
+export function runOf(owner: string): { readonly machine: string; readonly process: number } | undefined {
+  const match = /process (\d+) of ([0-9a-f]{12}),/.exec(owner);
+  return match?.[2] === undefined ? undefined : { machine: match[2], process: Number(match[1]) };
+}
+
 /** Whether a lock's owner was a process of this very machine that is no more: nobody needs to wait for that one. */
 function isDead(owner: string): boolean {
-  const match = /process (\d+) of ([0-9a-f]{12}),/.exec(owner);
-  if (match === null || match[2] !== machine()) return false;
+  const run = runOf(owner);
+  if (run === undefined || run.machine !== machine()) return false;
   try {
-    process.kill(Number(match[1]), 0);
+    process.kill(run.process, 0);
     return false;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'ESRCH';

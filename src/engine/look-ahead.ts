@@ -7,6 +7,7 @@ import { itemsOf, loopScope } from './loop.ts';
 import type { DynamicInclude, Entry, Play, Task } from './play.ts';
 import type { RunContext } from './run-context.ts';
 import { playScope, taskScope } from './scope.ts';
+import type { WaveSource } from './waves.ts';
 
 /** Everything worth asking before the first task runs. */
 export interface Wanted {
@@ -18,7 +19,7 @@ export interface Wanted {
  * The questions of all tasks of all plays, as far as they can be told from variables alone. A task that needs an earlier
  * result, or whose arguments are wrong, is passed over here: it asks, or fails, when its turn comes.
  */
-export function lookAhead(plays: readonly Play[], context: RunContext): Wanted {
+export function lookAhead(plays: readonly Play[], context: RunContext, waves?: WaveSource): Wanted {
   const hosts = new Map<HostSession, Map<string, Fact<unknown>>>();
   const control = new Map<string, ControlFact<unknown>>();
   const want = (task: Task, host: Host, scope: Variables): void => {
@@ -30,10 +31,12 @@ export function lookAhead(plays: readonly Play[], context: RunContext): Wanted {
       host.name,
       (of) => context.sessionOf(of, task.become).facts,
     )) {
-      const session = context.sessionOf(name, task.become);
-      const facts = hosts.get(session) ?? new Map();
-      hosts.set(session, facts.set(fact.key, fact));
+      add(context.sessionOf(name, task.become), fact);
     }
+  };
+  const add = (session: HostSession, fact: Fact<unknown>): void => {
+    const facts = hosts.get(session) ?? new Map();
+    hosts.set(session, facts.set(fact.key, fact));
   };
   const walk = (entry: Entry, host: Host, base: Variables): void => {
     if (entry.kind === 'block') {
@@ -56,6 +59,10 @@ export function lookAhead(plays: readonly Play[], context: RunContext): Wanted {
     for (const host of play.hosts) {
       const base = playScope(context, play, host, play.hosts);
       for (const entry of play.tasks) walk(entry, host, base);
+    }
+    if (play.strategy === 'rolling') {
+      for (const [host, facts] of waves?.look(play) ?? [])
+        for (const fact of facts) add(context.sessionOf(host, { enabled: true }), fact);
     }
   }
   return {

@@ -7,10 +7,11 @@ import { fetchText, fetchVerified, sumIn } from './download.ts';
 import type { ControlFact, Fact } from './fact.ts';
 import type { Known } from './fact-store.ts';
 import type { HostSession } from './host-session.ts';
+import { type LocalFile, localFile } from './local-file.ts';
 import { rebootHost } from './reboot.ts';
 import { saveFile } from './save.ts';
 import type { Change } from './step.ts';
-import { type LocalFile, localFile, uploadFile } from './upload.ts';
+import { uploadFile } from './upload.ts';
 import { pause, waitUntilHolds } from './wait.ts';
 
 /** A planned change on its way to a host. */
@@ -241,6 +242,8 @@ class Performance {
         return;
       case 'run':
         await this.#runElsewhere(action, sessionOf(action.host ?? session.host), work);
+        // What others asked there while it ran was asked before its effect: nobody may believe that any more.
+        this.#context.onAction();
         return;
       case 'write':
       case 'remove':

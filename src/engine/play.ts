@@ -171,8 +171,8 @@ export interface Play {
   readonly maxFailPercentage?: number;
   /** Defaults of all its roles: below everything else, the inventory included. */
   readonly defaults?: Readonly<Record<string, unknown>>;
-  /** `free`: a host does not wait for the others between tasks. */
-  readonly strategy?: 'linear' | 'free';
+  /** `free`: a host does not wait for the others between tasks. `rolling`: the state of the cluster says who is next. */
+  readonly strategy?: 'linear' | 'free' | 'rolling';
   /** Handlers that a host was notified of run even when one of its tasks failed. */
   readonly forceHandlers?: boolean;
 }

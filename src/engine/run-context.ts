@@ -9,6 +9,7 @@ import type { Known } from './fact-store.ts';
 import type { HostSession } from './host-session.ts';
 import type { Meeting } from './meeting.ts';
 import type { Task, TaskBecome } from './play.ts';
+import type { Intent } from './waves.ts';
 
 /** What a task leaves for `register`: plain data, `changed` and `failed` among it. */
 export type TaskResult = Record<string, unknown>;
@@ -32,7 +33,7 @@ export function newHostState(): HostState {
 
 /** Answers of the control node, each asked once per run. */
 export interface ControlFacts {
-  ask(facts: readonly ControlFact<unknown>[]): Promise<void>;
+  ask(facts: readonly ControlFact<unknown>[]): Promise<ReadonlyMap<string, Known>>;
   get(key: string): Known | undefined;
   forget(keys: readonly string[]): void;
 }
@@ -41,6 +42,8 @@ export interface ControlFacts {
 export interface RunContext {
   readonly runId: string;
   readonly mode: 'plan' | 'apply';
+  /** What `ansible_check_mode` says: in a preview, which plans, what the run says that it is for. */
+  readonly checkMode: boolean;
   readonly fleet: Fleet;
   readonly emit: EmitEvent;
   readonly checkArgs: CheckArgs;
@@ -57,6 +60,8 @@ export interface RunContext {
   /** What is at work on hosts right now, `host: task`. */
   readonly running: Set<string>;
   readonly extraVars: Readonly<Record<string, unknown>>;
+  /** There in a preview only, where nothing at all is done: told of each task that would act if the host ran now. */
+  readonly onIntent?: (intent: Intent) => void;
   /** Opens vault text that a step comes upon on the control node. */
   readonly decrypt?: (ciphertext: string) => Secret;
   /** `--step`: whether this task shall run. */
@@ -65,8 +70,11 @@ export interface RunContext {
 
 /** What the hosts of one batch share. */
 export interface BatchShared {
-  /** `run_once`: the first host to arrive does it, the others take its result; by how often a host came to the task. */
-  readonly once: Map<Task, Promise<TaskResult>[]>;
+  /**
+   * `run_once`: the first host to arrive does it, the others take its result, `undefined` where a plan has none yet; by how
+   * often a host came to the task.
+   */
+  readonly once: Map<Task, Promise<TaskResult | undefined>[]>;
   readonly throttles: Map<Task, LimitFunction>;
   /** `--step`: what was answered, asked once for all hosts. */
   readonly wanted: Map<Task, Promise<boolean>[]>;

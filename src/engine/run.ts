@@ -1,24 +1,25 @@
 import { randomBytes } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
-import pLimit from 'p-limit';
 import { FleetError } from '../core/errors.ts';
 import type { Redactor, Secret } from '../core/secret.ts';
 import type { Fleet, Host } from '../inventory/fleet.ts';
+import { runBatch } from './batch-run.ts';
 import { batchesOf } from './batches.ts';
 import { ControlAnswers } from './control-answers.ts';
 import type { CheckArgs } from './decide.ts';
 import type { EmitEvent, Event, StampedEvent } from './event.ts';
 import type { Epoch } from './fact-store.ts';
-import { endsTheRun, HostRun } from './host-run.ts';
+import { endsTheRun } from './host-run.ts';
 import type { HostSession } from './host-session.ts';
 import { Locks } from './lock.ts';
 import { lookAhead } from './look-ahead.ts';
-import { Meeting, meets } from './meeting.ts';
 import type { Play } from './play.ts';
-import { type BatchShared, type HostState, newHostState, type RunContext } from './run-context.ts';
+import { Rolling } from './rolling.ts';
+import { type HostState, newHostState, type RunContext } from './run-context.ts';
 import { type OpenConnection, Sessions } from './sessions.ts';
 import { removeFinishedJobs, unfinishedJobs, waitForUnfinishedJobs } from './unfinished-jobs.ts';
 import { waitUntilHolds } from './wait.ts';
+import type { WaveSource } from './waves.ts';
 
 /** Hosts worked on at the same time unless `--forks` says otherwise. Connections have a limit of their own (ssh/). */
 const defaultForks = 100;
@@ -41,6 +42,10 @@ export interface RunOptions {
   readonly lockFirst?: readonly string[];
   /** Opens vault text that a step comes upon on the control node. */
   readonly decrypt?: (ciphertext: string) => Secret;
+  /** Says who is next in plays with `strategy: rolling`. */
+  readonly waves?: WaveSource;
+  /** Hosts that the run goes on without where they cannot be reached: said, and no failure. */
+  readonly mayBeDown?: readonly string[];
   /** `--step`: asked before each task, once for all hosts. */
   readonly confirmTask?: (name: string) => Promise<boolean>;
 }
@@ -88,6 +93,10 @@ class FleetRun implements Run {
   #sequence = 0;
   readonly #running = new Set<string>();
   #lookedAt: number | undefined;
+  /** When the hosts were looked at, whatever was done since. */
+  #askedAt = 0;
+  /** Why hosts could not be connected to when they were looked at. */
+  readonly #unreached = new Map<string, unknown>();
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -157,7 +166,7 @@ class FleetRun implements Run {
   #finish(states: ReadonlyMap<string, HostState>, mode: 'plan' | 'apply', startedAt: number): RunResult {
     const failed = new Map(
       [...states].flatMap(([host, state]) =>
-        state.failed === undefined ? [] : [[host, state.failed] as const],
+        state.failed === undefined || this.#isLeftOut(host) ? [] : [[host, state.failed] as const],
       ),
     );
     const changed = [...states.values()].reduce((sum, { counts }) => sum + counts.changed, 0);
@@ -186,6 +195,7 @@ class FleetRun implements Run {
     return {
       runId: this.id,
       mode,
+      checkMode: mode === 'plan',
       fleet: this.#options.fleet,
       emit: this.#emit,
       checkArgs: this.#options.checkArgs,
@@ -234,10 +244,14 @@ class FleetRun implements Run {
 
   /** One trip per host with every question that can be asked before anything is done. Hosts that cannot be reached leave the run. */
   async #look(context: RunContext, hosts: readonly Host[], mode: 'plan' | 'apply'): Promise<void> {
-    if (this.#lookedAt !== undefined && Date.now() - this.#lookedAt < freshForMs) return;
+    if (this.#lookedAt !== undefined && Date.now() - this.#lookedAt < freshForMs) {
+      for (const [host, error] of this.#unreached) this.#unreachable(context, host, error);
+      return;
+    }
     const startedAt = Date.now();
     this.#sessions.forgetAll();
-    const wanted = lookAhead(this.#options.plays, context);
+    this.#unreached.clear();
+    const wanted = lookAhead(this.#options.plays, context, this.#options.waves);
     const asked = new Set([...wanted.hosts.keys()].map(({ host }) => host));
     for (const { name } of hosts)
       if (!asked.has(name)) wanted.hosts.set(this.#sessions.of(name, undefined), []);
@@ -245,12 +259,16 @@ class FleetRun implements Run {
     await Promise.all([
       this.#control.ask(wanted.control),
       ...[...wanted.hosts].map(async ([session, facts]) => {
-        await session.connect().catch((error) => this.#unreachable(context, session.host, error));
+        await session.connect().catch((error) => {
+          this.#unreached.set(session.host, error);
+          this.#unreachable(context, session.host, error);
+        });
         if (context.stateOf(session.host).failed === undefined) await session.ask(facts);
       }),
     ]);
     if (mode === 'apply') await this.#awaitOldJobs(context, [...wanted.hosts.keys()], wanted.hosts);
     this.#lookedAt = Date.now();
+    this.#askedAt = this.#lookedAt;
     this.#emit({
       kind: 'look-finished',
       hosts: wanted.hosts.size,
@@ -267,7 +285,21 @@ class FleetRun implements Run {
         ? thrown.within({ host })
         : new FleetError({ code: 'HOST_UNREACHABLE', message: String(thrown), host });
     state.failed = error;
-    this.#emit({ kind: 'host-failed', host, error: error.toFault() });
+    if (this.#isLeftOut(host)) {
+      const { code, message, fix } = error.toFault();
+      this.#emit({
+        kind: 'warning',
+        code,
+        message: `left out: ${message}`,
+        host,
+        ...(fix === undefined ? {} : { fix }),
+      });
+    } else this.#emit({ kind: 'host-failed', host, error: error.toFault() });
+  }
+
+  /** Only what kept fleet from reaching a host is forgiven: what it says once it is reached counts. */
+  #isLeftOut(host: string): boolean {
+    return this.#unreached.has(host) && this.#options.mayBeDown?.includes(host) === true;
   }
 
   async #awaitOldJobs(
@@ -311,15 +343,12 @@ class FleetRun implements Run {
       mode: context.mode,
     });
     if (lost > 0 && play.anyErrorsFatal) return false;
+    const forks = this.#options.forks ?? defaultForks;
+    if (play.strategy === 'rolling') {
+      const source = this.#options.waves ?? noWaves(play);
+      return new Rolling(context, play, source, this.#sessions, forks, this.#askedAt).run();
+    }
     const batches = batchesOf(alive, play.serial);
-    const together = meets(play) || context.confirmTask !== undefined;
-    const limit = pLimit(
-      context.mode === 'plan'
-        ? 1
-        : together
-          ? Math.max(1, alive.length)
-          : (this.#options.forks ?? defaultForks),
-    );
     for (const [index, batch] of batches.entries()) {
       if (this.#options.signal.aborted) return false;
       if (batches.length > 1) {
@@ -331,19 +360,7 @@ class FleetRun implements Run {
           of: batches.length,
         });
       }
-      const shared: BatchShared = {
-        once: new Map(),
-        throttles: new Map(),
-        wanted: new Map(),
-        // A plan takes one host after the other: whoever comes to a meeting is alone.
-        meeting: new Meeting(context.mode === 'plan' ? [] : batch.map((host) => host.name)),
-        ended: false,
-        fatal: false,
-        failures: 0,
-      };
-      await Promise.all(
-        batch.map((host) => limit(() => new HostRun(context, play, host, batch, shared).run())),
-      );
+      const shared = await runBatch(context, play, batch, forks);
       const failures = batch.filter((host) => context.stateOf(host.name).failed !== undefined).length;
       if (shared.fatal || (failures > 0 && endsTheRun(play, failures, batch.length))) return false;
       if (shared.ended === 'play') break;
@@ -355,4 +372,14 @@ class FleetRun implements Run {
     await this.#locks.release();
     await this.#sessions.close();
   }
+}
+
+function noWaves(play: Play): never {
+  throw new FleetError({
+    code: 'NO_WAVES',
+    message: `the play ${play.name} has strategy: rolling, and there is no cluster whose state could say who is next`,
+    fix: 'Use an inventory with a cluster, or serial: 1.',
+    blame: 'usage',
+    ...(play.where === undefined ? {} : { where: play.where }),
+  });
 }

@@ -48,7 +48,7 @@ export function playScope(context: RunContext, play: Play, host: Host, batch: re
   const scope = host.vars.with({
     ...play.vars,
     hostvars: hostvarsOf(context),
-    ansible_check_mode: context.mode === 'plan',
+    ansible_check_mode: context.checkMode,
     ansible_play_hosts: names,
     ansible_play_hosts_all: play.hosts.map(({ name }) => name),
     ansible_play_batch: batch.map(({ name }) => name),

@@ -72,6 +72,16 @@ export class Sessions {
     for (const session of this.#sessions.values()) session.facts.forget('everything');
   }
 
+  /** Whatever is foreseen meanwhile on any host is forgotten again; what was asked meanwhile stays known. */
+  async withoutTrace<Result>(act: () => Promise<Result>): Promise<Result> {
+    const before = new Map([...this.#sessions.values()].map(({ facts }) => [facts, facts.foresight()]));
+    try {
+      return await act();
+    } finally {
+      for (const { facts } of this.#sessions.values()) (before.get(facts) ?? (() => facts.endForesight()))();
+    }
+  }
+
   endForesight(): void {
     for (const session of this.#sessions.values()) session.facts.endForesight();
   }

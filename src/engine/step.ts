@@ -1,6 +1,7 @@
 import type { Static, TSchema } from '@sinclair/typebox';
+import type { Fault } from '../core/errors.ts';
 import type { Secret } from '../core/secret.ts';
-import type { Fleet, Variables } from '../inventory/fleet.ts';
+import type { Fleet, Host, Variables } from '../inventory/fleet.ts';
 import type { Answer } from '../ssh/connection.ts';
 import type { Action } from './action.ts';
 import type { Questions } from './fact.ts';
@@ -15,6 +16,11 @@ export interface HostView {
   readonly searchPath: readonly string[];
   /** Opens text of ansible-vault that the step came upon on the control node. Absent where no run is. */
   readonly decrypt?: (ciphertext: string) => Secret;
+}
+
+/** A host as steps see it, outside of a run. */
+export function viewOf({ name, groups, vars }: Host, fleet: Fleet): HostView {
+  return { name, groups, vars, fleet, searchPath: [] };
 }
 
 /** One before/after pair for a person. Either side is `undefined` where there is nothing. Secrets never enter a diff. */
@@ -36,6 +42,16 @@ export interface Unchanged {
   readonly because: string;
   /** What `register` keeps beside `changed: false`. */
   readonly result?: Readonly<Record<string, unknown>>;
+  /** Something a person should know that stops nothing. */
+  readonly warning?: Notice;
+}
+
+/** A warning of a step. */
+export interface Notice {
+  /** `NODE_UNKNOWN`, for programs. */
+  readonly code: string;
+  readonly message: string;
+  readonly fix?: string;
 }
 
 export interface Change<Seen> {
@@ -66,6 +82,10 @@ export interface Refuse {
   readonly verdict: 'refuse';
   readonly because: string;
   readonly fix: string;
+  /** What the error is called. Default: `REFUSED`. */
+  readonly code?: string;
+  /** Where what it tells of happened, when that was in another step. */
+  readonly origin?: Pick<Fault, 'step' | 'where'>;
 }
 
 /** One promise about a host. */
@@ -82,6 +102,18 @@ export interface Step<Args extends TSchema, Seen> {
   readonly freeForm?: string;
   /** Complete YAML examples for the docs page; a test parses each. */
   readonly examples: readonly [string, ...string[]];
+  /** True for a step that never changes anything: where a plan cannot know its answer yet, there still is no change. */
+  readonly readsOnly?: true;
+  /**
+   * Which answers of its own host its change can alter; all that it asks there where this is absent. Where a plan cannot
+   * tell yet what it will do, only these are "(known after apply)" to later steps.
+   */
+  readonly alters?: readonly (keyof Seen & string)[];
+  /**
+   * For such a plan: what its questions answer behind it whatever it will have done.
+   * @param known the answers that can be told
+   */
+  outcome?(known: Partial<Seen>, args: Static<Args>, host: HostView): Partial<Seen>;
   look(args: Static<Args>, host: HostView): Questions<Seen>;
   plan(seen: Seen, args: Static<Args>, host: HostView): Plan<Seen>;
 }
@@ -98,8 +130,13 @@ export function unchanged(because: string, result?: Readonly<Record<string, unkn
   return { verdict: 'unchanged', because, ...(result === undefined ? {} : { result }) };
 }
 
-export function refuse(because: string, fix: string): Refuse {
-  return { verdict: 'refuse', because, fix };
+/** Unchanged, with something that a person should know. */
+export function unchangedBut(because: string, warning: Notice): Unchanged {
+  return { verdict: 'unchanged', because, warning };
+}
+
+export function refuse(because: string, fix: string, code?: string): Refuse {
+  return { verdict: 'refuse', because, fix, ...(code === undefined ? {} : { code }) };
 }
 
 export function change<Seen>(

@@ -3,7 +3,7 @@ import { describeAction } from './action-text.ts';
 import type { TaskStatus } from './event.ts';
 import type { DynamicInclude, Play, Task } from './play.ts';
 import type { HostState, RunContext } from './run-context.ts';
-import type { Change, Diff } from './step.ts';
+import type { Change, Diff, Notice } from './step.ts';
 
 /** One task, or one item of its loop, as events name it. */
 export interface Told {
@@ -18,6 +18,7 @@ export interface Ending {
   readonly error?: FleetError;
   readonly knownAfterApply?: true;
   readonly output?: string;
+  readonly rescued?: true;
 }
 
 const counters = {
@@ -90,6 +91,10 @@ export class TaskReport {
     if (!told.task.noLog) this.context.emit({ kind: 'message', ...this.#names(told), text });
   }
 
+  warning(told: Told, notice: Notice): void {
+    if (!told.task.noLog) this.context.emit({ kind: 'warning', ...notice, host: this.host });
+  }
+
   finished(told: Told, status: TaskStatus, because: string, ending: Ending = {}): void {
     this.context.running.delete(this.#runningName(told));
     this.state.counts[counters[status]] += 1;
@@ -107,6 +112,7 @@ export class TaskReport {
         : { diff: plan.diff.map(presentDiff) }),
       ...(ending.knownAfterApply === undefined ? {} : { knownAfterApply: true }),
       ...(output === undefined || noLog ? {} : { output }),
+      ...(ending.rescued === undefined ? {} : { rescued: true }),
       ...(error === undefined
         ? {}
         : { error: noLog ? { ...error.toFault(), message: hiddenText } : error.toFault() }),

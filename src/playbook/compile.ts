@@ -3,6 +3,7 @@ import { type Fault, FleetError, FleetErrors, type Place } from '../core/errors.
 import type { Secret } from '../core/secret.ts';
 import type { Play } from '../engine/play.ts';
 import type { Fleet, Host, Variables } from '../inventory/fleet.ts';
+import { splitPattern } from '../inventory/host-selection.ts';
 import { shown, truthOf } from './args.ts';
 import {
   attempt,
@@ -79,6 +80,8 @@ export interface CompiledPlay extends Play {
   /** The hosts as written. */
   readonly pattern: string;
   readonly tags: readonly string[];
+  /** Who logs in on hosts whose variables name nobody. */
+  readonly remoteUser?: string;
 }
 
 /**
@@ -295,16 +298,21 @@ class Compiler {
     if (
       strategy !== undefined &&
       !hasTemplate(strategy) &&
-      !/^(?:ansible\.builtin\.)?(?:linear|free|host_pinned|mitogen_\w+)$/.test(strategy)
+      !/^(?:ansible\.builtin\.)?(?:linear|free|rolling|host_pinned|mitogen_\w+)$/.test(strategy)
     ) {
       report(context, {
         code: 'PLAYBOOK_VALUE',
         message: `no strategy is called '${strategy}'`,
-        fix: meant(strategy, ['linear', 'free'], "Write 'linear' or 'free'."),
+        fix: meant(strategy, ['linear', 'free', 'rolling'], "Write 'linear', 'free' or 'rolling'."),
         where: words.get('strategy')?.node.place ?? node.place,
       });
     }
     const maxFailPercentage = this.#percentage(at, words);
+    const remoteUser = templateNow(
+      at,
+      wordValue(words, 'remote_user') ?? '',
+      words.get('remote_user')?.node.place ?? node.place,
+    );
     return {
       name,
       where: node.place,
@@ -318,7 +326,10 @@ class Compiler {
       anyErrorsFatal: said.settings.anyErrorsFatal === true,
       ...(maxFailPercentage === undefined ? {} : { maxFailPercentage }),
       ...(Object.keys(context.play.roleDefaults).length === 0 ? {} : { defaults: context.play.roleDefaults }),
-      strategy: strategy !== undefined && /free|host_pinned/.test(strategy) ? 'free' : 'linear',
+      strategy: strategyOf(strategy),
+      ...(remoteUser === undefined || remoteUser === null || remoteUser === ''
+        ? {}
+        : { remoteUser: String(remoteUser) }),
       ...(this.#isSo(at, words, 'force_handlers') === true ? { forceHandlers: true as const } : {}),
     };
   }
@@ -398,7 +409,7 @@ class Compiler {
     }
   }
 
-  /** As in Ansible, a name that the inventory lacks leaves a play without hosts, and is told; `localhost` is always there. */
+  /** As in Ansible, a name that the inventory lacks is told and passed over: `server:agent` are the servers where there is no agent. `localhost` is always there. */
   #selected(context: Context, pattern: string, where: Place | undefined): readonly Host[] {
     const { fleet } = this.options;
     const local = pattern.trim();
@@ -410,8 +421,19 @@ class Compiler {
       };
       return [{ name: local, groups: [], vars: this.#scope.with(vars) }];
     }
+    const parts = splitPattern(pattern);
+    const known = parts.filter((part) => this.#isKnown(context, part, where));
+    const isNobody =
+      parts.some((part) => part.startsWith('&') && !known.includes(part)) ||
+      (parts.some(isChoosing) && !known.some(isChoosing));
+    return isNobody ? [] : fleet.select(known.length === parts.length ? pattern : known.join(','));
+  }
+
+  /** Whether a part of a pattern names anything; tells where it does not. */
+  #isKnown(context: Context, part: string, where: Place | undefined): boolean {
     try {
-      return fleet.select(pattern);
+      this.options.fleet.select(part.replace(/^[!&]/, ''));
+      return true;
     } catch (error) {
       if (!(error instanceof FleetError)) throw error;
       if (/SYNTAX|INVALID|MALFORMED/.test(error.code)) {
@@ -419,7 +441,7 @@ class Compiler {
       } else {
         this.#compilation.warn({ ...error.toFault(), ...(where === undefined ? {} : { where }) });
       }
-      return [];
+      return false;
     }
   }
 
@@ -585,4 +607,15 @@ function inOrder(errors: readonly FleetError[]): readonly FleetError[] {
     const id = JSON.stringify([error.code, error.message, error.where]);
     return !seen.has(id) && seen.add(id) !== undefined;
   });
+}
+
+/** Whether a part of a pattern adds hosts, rather than taking some away. */
+function isChoosing(part: string): boolean {
+  return !/^[!&]/.test(part);
+}
+
+/** `free` for what lets hosts run ahead; other plugins of Ansible differ from `linear` in nothing that counts here. */
+function strategyOf(written: string | undefined): NonNullable<Play['strategy']> {
+  if (written === 'rolling') return 'rolling';
+  return written !== undefined && /free|host_pinned/.test(written) ? 'free' : 'linear';
 }

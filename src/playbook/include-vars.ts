@@ -39,6 +39,7 @@ export function includeVarsStep(options: ReadYamlOptions = {}): AnyStep {
       '- include_vars: "{{ ansible_distribution }}.yml"',
       '- include_vars:\n    dir: vars\n    name: settings',
     ],
+    readsOnly: true,
     look: (args, host: HostView) => ({
       values: askControl<Values>({
         key: `vars:${JSON.stringify([args, host.searchPath])}`,

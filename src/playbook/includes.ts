@@ -42,7 +42,8 @@ export function compileDirective(
   loop: Loop | undefined,
   ownTags: readonly string[],
 ): readonly Entry[] {
-  const args = found.args as Record<string, unknown>;
+  // `args:` beside it may be a template of a mapping, which no include can wait for.
+  const args = typeof found.args === 'object' ? (found.args as Record<string, unknown>) : {};
   const isRole = found.directive === 'include_role' || found.directive === 'import_role';
   const isStatic =
     found.directive === 'import' || found.directive === 'import_tasks' || found.directive === 'import_role';

@@ -87,7 +87,7 @@ export const sharedKeywords: Keywords = {
   timeout: keyword(count, 'a number of seconds', 'Seconds after which the step is broken off and fails.'),
   connection: keyword(text, "'ssh' or 'local'", '`local` runs on the control node.'),
   module_defaults: keyword(mappings, 'a mapping of steps to arguments', 'Default arguments by step.'),
-  remote_user: nothing('The login user.', 'Set ansible_user in the inventory.'),
+  remote_user: nothing('The login user.', 'Set it for the play, or ansible_user in the inventory.'),
   port: nothing('The SSH port.', 'Set ansible_port in the inventory.'),
   collections: nothing('Where Ansible looks for modules.', 'Steps are known by their short names.'),
   debugger: nothing("Ansible's interactive debugger.", 'Use --step or --start-at, or a `debug` step.'),
@@ -99,6 +99,11 @@ const listOfTasks = keyword(list, 'a list of tasks', 'Tasks, in the order in whi
 export const playKeywords: Keywords = {
   ...sharedKeywords,
   hosts: keyword(names, 'a host pattern or a list of them', 'The hosts that the play is about.'),
+  remote_user: keyword(
+    text,
+    'a user name',
+    'The user to log in as on hosts whose variables name none; of several plays the first one counts.',
+  ),
   pre_tasks: {
     ...listOfTasks,
     description: 'Run before roles; handlers that they notify run before the roles do.',
@@ -143,7 +148,11 @@ export const playKeywords: Keywords = {
     'a number from 0 to 100',
     'The run ends when more than this share of a batch failed.',
   ),
-  strategy: keyword(text, "'linear' or 'free'", '`free` lets each host run ahead of the others.'),
+  strategy: keyword(
+    text,
+    "'linear', 'free' or 'rolling'",
+    '`free` lets each host run ahead of the others. `rolling`, fleet’s own: the state of the k3s cluster says who is next, so that its quorum and API stay; hosts with nothing to do are passed over, and the next begin when the last are well again.',
+  ),
   order: keyword(
     Type.Union([
       template,

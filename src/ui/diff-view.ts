@@ -33,8 +33,9 @@ export function diffView(diff: ShownDiff, palette: Palette): string {
   const mark = diffMark(diff);
   const title = mark === '+' ? `${subject} (new)` : mark === '-' ? `${subject} (removed)` : subject;
   // A missing line end matters only where it is what differs.
+  const endsDiffer = mark === '~' && diff.before?.endsWith('\n') !== diff.after?.endsWith('\n');
   const lined = (text: string): string =>
-    mark === '~' || text === '' || text.endsWith('\n') ? text : `${text}\n`;
+    endsDiffer || text === '' || text.endsWith('\n') ? text : `${text}\n`;
   const body = patchLines(lined(diff.before ?? ''), lined(diff.after ?? ''), palette);
   return [palette.bold(title), ...body.map((line) => `  ${line}`)].join('\n');
 }

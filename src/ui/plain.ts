@@ -6,6 +6,7 @@ import { formatDeadline, formatDuration } from './duration.ts';
 import { faultView, type ShownFault } from './fault-view.ts';
 import { recapView } from './recap.ts';
 import { dispatch, type EventHandlers, type Renderer, type Sink, type StampedEventOf } from './renderer.ts';
+import { wavesView } from './waves-view.ts';
 import { count, formatBytes, indent, nameList, oneLine, taskTitle } from './wording.ts';
 
 export interface PlainOptions {
@@ -72,6 +73,24 @@ export class PlainRenderer implements Renderer {
       if (event.of === 1 || this.#options.planOnly === true) return;
       this.#line(`batch ${event.number} of ${event.of}: ${nameList(event.hosts.map(oneLine))}`);
     },
+    'waves-planned': (event) => {
+      if (this.#options.planOnly === true) return;
+      const text = wavesView(event, this.#options.palette);
+      if (event.waves.length > 1 || event.strangers.length > 0) this.#line(text);
+    },
+    'wave-started': (event) => {
+      const hosts = nameList(event.hosts.map(oneLine));
+      const which = `wave ${event.number} of ${event.of}, ${oneLine(event.wave)}`;
+      this.#line(`${which}: ${hosts} (${oneLine(event.because)})`);
+    },
+    'wave-waiting': (event) => {
+      const { host, what, reason, deadlineMs } = event;
+      this.#sayNowAndThen(
+        { at: event.at, host, task: `behind wave ${event.number}` },
+        `waiting for ${oneLine(what)}`,
+        `: ${oneLine(reason)} (gives up after ${formatDeadline(deadlineMs)})`,
+      );
+    },
     'task-started': (event) => {
       this.#hostLine(event.host, `${taskTitle(event)}: ${oneLine(event.because)}`);
     },
@@ -133,7 +152,8 @@ export class PlainRenderer implements Renderer {
     } as const satisfies Record<typeof event.status, string>;
     const took = event.durationMs < 100 ? '' : ` (${formatDuration(event.durationMs)})`;
     const because = event.error?.message ?? event.because;
-    this.#hostLine(event.host, `${taskTitle(event)}: ${words[event.status]}${took}: ${oneLine(because)}`);
+    const word = words[event.status] + (event.rescued === true ? ', rescued' : '');
+    this.#hostLine(event.host, `${taskTitle(event)}: ${word}${took}: ${oneLine(because)}`);
     if (diff) for (const one of event.diff ?? []) this.#line(indent(diffView(one, palette), '    '));
     if (event.error?.fix !== undefined)
       this.#line(`    ${palette.green('fix:')} ${oneLine(event.error.fix)}`);
@@ -141,13 +161,13 @@ export class PlainRenderer implements Renderer {
     if (isTelling && event.output !== undefined && event.output.trim() !== '') {
       this.#line(indent(visible(event.output.trimEnd()), '    | '));
     }
-    if (event.error !== undefined && event.status === 'failed') {
+    if (event.error !== undefined && event.status === 'failed' && event.rescued !== true) {
       this.#faults.push({ ...event.error, host: event.host, step: event.task });
     }
   }
 
   #sayNowAndThen(
-    event: StampedEventOf<'task-waiting' | 'task-progress'>,
+    event: { readonly at: string; readonly host: string; readonly task: string; readonly item?: string },
     text: string,
     detail: string,
   ): void {

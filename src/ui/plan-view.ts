@@ -4,6 +4,7 @@ import { type DiffMark, diffMark, diffView } from './diff-view.ts';
 import { faultView } from './fault-view.ts';
 import { groupBy } from './grouping.ts';
 import type { StampedEventOf } from './renderer.ts';
+import { wavesView } from './waves-view.ts';
 import { count, indent, nameList, oneLine, taskTitle } from './wording.ts';
 
 type TaskEnd = StampedEventOf<'task-finished'>;
@@ -28,11 +29,12 @@ export function countPlan(events: readonly StampedEvent[]): PlanCounts {
 }
 
 /**
- * A plan for a person who will say yes or no: per play what changes, hosts with equal changes together, each with the
+ * A plan for a person who will say yes or no: the order in which hosts are worked on, then per play what changes, hosts with equal changes together, each with the
  * reason, the difference and what is done. Hosts and tasks with nothing to change only count.
  */
 export function planView(events: readonly StampedEvent[], palette: Palette): string {
   const ends = events.filter((event) => event.kind === 'task-finished');
+  const waves = events.findLast((event) => event.kind === 'waves-planned');
   const plays = groupBy(
     ends.filter(({ status }) => status === 'would-change' || status === 'changed' || status === 'failed'),
     ({ play }) => play,
@@ -41,7 +43,8 @@ export function planView(events: readonly StampedEvent[], palette: Palette): str
     .filter((event) => event.kind === 'host-failed' || event.kind === 'run-failed')
     .filter(({ error }) => !ends.some((end) => end.status === 'failed' && isSameFault(end.error, error)))
     .map(({ error }) => faultView(error, palette));
-  return [...plays, ...failures, planSummary(countPlan(events), palette)].join('\n\n');
+  const order = waves === undefined ? [] : [wavesView(waves, palette)];
+  return [...order, ...plays, ...failures, planSummary(countPlan(events), palette)].join('\n\n');
 }
 
 /** `Plan: 7 to change on 3 hosts, 45 unchanged.` */

@@ -35,6 +35,8 @@ export class PlayBoard implements LiveContent {
   readonly #now: () => number;
   readonly #startedAt: number;
   #batch: string | undefined;
+  /** What must hold before the next wave and did not when last asked, by the host that it is about. */
+  readonly #awaited = new Map<string, string>();
   #stopping = false;
   #endedAt: number | undefined;
 
@@ -73,6 +75,7 @@ export class PlayBoard implements LiveContent {
     const parts = [
       count(hosts.length, 'host'),
       ...(this.#batch === undefined || isOver ? [] : [this.#batch]),
+      ...(isOver ? [] : [...this.#awaited.values()].slice(-1)),
       ...(changed > 0 ? [yellow(`${changed} changed`)] : isOver && failed === 0 ? ['nothing to change'] : []),
       ...(failed > 0 ? [red(`${failed} failed`)] : []),
       dim(formatDuration((this.#endedAt ?? this.#now()) - this.#startedAt)),
@@ -109,6 +112,14 @@ export class PlayBoard implements LiveContent {
     'batch-started': (event) => {
       this.#batch = event.of === 1 ? undefined : `batch ${event.number} of ${event.of}`;
     },
+    'waves-planned': nothing,
+    'wave-started': (event) => {
+      this.#batch = `wave ${event.number} of ${event.of}: ${oneLine(event.wave)}`;
+      this.#awaited.clear();
+    },
+    'wave-waiting': (event) => {
+      this.#awaited.set(event.host, `waiting for ${oneLine(event.what)}: ${oneLine(event.reason)}`);
+    },
     'task-started': (event) => {
       this.#atWork(event);
     },
@@ -142,7 +153,7 @@ export class PlayBoard implements LiveContent {
     host.ended += 1;
     if (event.status === 'unchanged') host.unchanged += 1;
     if (event.status === 'changed' || event.status === 'would-change') host.changes.push(taskTitle(event));
-    if (event.status === 'failed') {
+    if (event.status === 'failed' && event.rescued !== true) {
       host.failure ??= `${taskTitle(event)}: ${oneLine(event.error?.message ?? event.because)}`;
     }
   }

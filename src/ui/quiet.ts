@@ -29,11 +29,14 @@ export class QuietRenderer implements Renderer {
     'look-finished': nothing,
     'play-started': nothing,
     'batch-started': nothing,
+    'waves-planned': nothing,
+    'wave-started': nothing,
+    'wave-waiting': nothing,
     'task-started': nothing,
     'task-waiting': nothing,
     'task-progress': nothing,
     'task-finished': (event) => {
-      if (event.status !== 'failed' || event.error === undefined) return;
+      if (event.status !== 'failed' || event.rescued === true || event.error === undefined) return;
       this.#faults.push({ ...event.error, host: event.host, step: event.task });
     },
     message: nothing,

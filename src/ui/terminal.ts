@@ -6,7 +6,7 @@ import { LiveList } from './live-list.ts';
 import { LookBoard, PlayBoard } from './play-board.ts';
 import { recapView } from './recap.ts';
 import { dispatch, type EventHandlers, type Renderer } from './renderer.ts';
-import { indent, oneLine } from './wording.ts';
+import { indent, oneLine, taskTitle } from './wording.ts';
 
 export interface TerminalOptions {
   /** Where to draw: stderr, which is a terminal. */
@@ -88,12 +88,20 @@ export class TerminalRenderer implements Renderer {
       this.#openBoard(new PlayBoard(event, this.#options.palette, this.#now), false);
     },
     'batch-started': nothing,
+    // Who agrees to a plan has read them; on the way the title of the board says which one it is.
+    'waves-planned': nothing,
+    'wave-started': nothing,
+    'wave-waiting': nothing,
     'task-started': nothing,
     'task-waiting': nothing,
     'task-progress': nothing,
     'task-finished': (event) => {
       if (event.status !== 'failed') return;
-      if (event.error !== undefined)
+      if (event.rescued === true) {
+        const { bold } = this.#options.palette;
+        const why = oneLine(event.error?.message ?? event.because);
+        this.#say(`${bold(`${oneLine(event.host)}:`)} ${taskTitle(event)} failed and is rescued: ${why}`);
+      } else if (event.error !== undefined)
         this.#faults.push({ ...event.error, host: event.host, step: event.task });
       if (event.output !== undefined && event.output.trim() !== '') {
         const { dim, bold } = this.#options.palette;

@@ -5,7 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { cacheFolder, fetchText, fetchVerified, sumIn } from '../../src/engine/download.ts';
+import { cacheFolder } from '../../src/engine/cache-folder.ts';
+import { fetchText, fetchVerified, sumIn } from '../../src/engine/download.ts';
 
 type Answer = (response: ServerResponse, request: IncomingMessage) => void;
 

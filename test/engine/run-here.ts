@@ -10,6 +10,7 @@ import { type EventKind, type EventOf, eventJsonSchema, type StampedEvent } from
 import { openRun, type Run, type RunResult } from '../../src/engine/run.ts';
 import type { OpenConnection } from '../../src/engine/sessions.ts';
 import type { AnyStep } from '../../src/engine/step.ts';
+import type { WaveSource } from '../../src/engine/waves.ts';
 import { loadFleet } from '../../src/inventory/load-fleet.ts';
 import { compilePlaybook } from '../../src/playbook/compile.ts';
 
@@ -102,6 +103,8 @@ export interface Wanted {
   readonly onEvent?: (event: StampedEvent) => void;
   readonly steps?: readonly AnyStep[];
   readonly lockFirst?: readonly string[];
+  readonly waves?: WaveSource;
+  readonly mayBeDown?: readonly string[];
   /** Hosts that refuse to be connected to. */
   readonly unreachable?: readonly string[];
 }
@@ -159,6 +162,8 @@ export async function opened(
     redactor,
     signal: wanted.signal ?? new AbortController().signal,
     ...(wanted.lockFirst === undefined ? {} : { lockFirst: wanted.lockFirst }),
+    ...(wanted.waves === undefined ? {} : { waves: wanted.waves }),
+    ...(wanted.mayBeDown === undefined ? {} : { mayBeDown: wanted.mayBeDown }),
   });
   onTestFinished(() => run.close());
   return { run, events };

@@ -243,6 +243,43 @@ const broken: AnyStep = defineStep<typeof testArgs, { text: string }>({
   plan: () => unchanged('never'),
 });
 
+/** Says what of its answers it can alter, and of one of them what it will be whatever it finds. */
+const candid: AnyStep = defineStep<
+  typeof testArgs,
+  { text: string; altered: string; promised: string; left: string }
+>({
+  name: 'candid',
+  summary: 'Says what it leaves.',
+  args: testArgs,
+  examples: ['- candid: {path: /x}'],
+  alters: ['altered', 'promised'],
+  outcome: ({ text, left }) => (text === undefined && left === '' ? { promised: 'done' } : {}),
+  look: ({ path }) => ({
+    text: ask(answerOf(path)),
+    altered: ask(answerOf('/nonexistent/altered')),
+    promised: ask(answerOf('/nonexistent/promised')),
+    left: ask(answerOf('/nonexistent/left')),
+  }),
+  plan: () => unchanged('never asked'),
+});
+
+it('a step that cannot decide yet puts no more in doubt than it can alter and does not promise', async () => {
+  const where = await here();
+  const tasks = ['futile', 'candid']
+    .map((step) => `- ${step}: {path: /nonexistent/first}\n`)
+    .concat(['altered', 'promised', 'left'].map((name) => `- futile: {path: /nonexistent/${name}}\n`));
+  const { events } = await planned(where, play(tasks.join('')), { steps: [futile, candid] });
+  expect(
+    only(events, 'task-finished').map(({ status, knownAfterApply = false }) => [status, knownAfterApply]),
+  ).toEqual([
+    ['would-change', false],
+    ['would-change', true],
+    ['would-change', true],
+    ['unchanged', false],
+    ['would-change', false],
+  ]);
+});
+
 describe('a task that fails', () => {
   it.each([
     [
@@ -384,11 +421,11 @@ ${note('behind')}
       await here(),
       block(
         '- name: Bad one\n  command: sh -c "echo why >&2; exit 3"',
-        '- debug: {msg: "{{ ansible_failed_task.name }} {{ ansible_failed_result.rc }}"}',
+        '- debug: {msg: "{{ ansible_failed_task.name }} {{ ansible_failed_result.rc }} {{ ansible_failed_result.error.code }}"}',
         '- debug: {msg: done}',
       ),
     );
-    expect(messagesIn(events)).toEqual(['a: Bad one 3', 'a: done']);
+    expect(messagesIn(events)).toEqual(['a: Bad one 3 COMMAND_FAILED', 'a: done']);
   });
 });
 

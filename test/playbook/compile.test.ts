@@ -51,9 +51,21 @@ describe('plays', () => {
     expect(warnings).toMatchObject([{ code: 'HOST_UNKNOWN', where: { line: 1, column: 10 } }]);
   });
 
+  test.each([
+    ['server:nobody', ['s1', 's2']],
+    ['nobody,agent', ['a1', 'a2']],
+    ['nobody:!server', []],
+    ['server:&nobody', []],
+  ])('on %s run on those that are there', async (pattern, hosts) => {
+    const warnings: Fault[] = [];
+    const [play] = await compiled(`- hosts: "${pattern}"\n`, { onWarning: (fault) => warnings.push(fault) });
+    expect(play?.hosts.map((host) => host.name)).toEqual(hosts);
+    expect(warnings).toHaveLength(1);
+  });
+
   test('warn once of what has no effect, even where compiled twice', async () => {
     const codes: string[] = [];
-    await compiled('- hosts: all\n  remote_user: x\n  vars_prompt: [{name: pin}]\n', {
+    await compiled('- hosts: all\n  port: 22\n  vars_prompt: [{name: pin}]\n', {
       onWarning: ({ code }) => codes.push(code),
       prompt: async () => '1',
     });

@@ -42,6 +42,7 @@ export function fakeVariables(values: Readonly<Record<string, unknown>>): Variab
     raw: (name) => values[name],
     where: () => undefined,
     get: (name) => template(values[name]),
+    levels: (name) => (name in values ? [template(values[name])] : []),
     with: (more) => fakeVariables({ ...values, ...more }),
     template,
     test: (expression) => (typeof expression === 'boolean' ? expression : Boolean(lookUp(expression))),

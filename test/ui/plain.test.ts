@@ -74,6 +74,26 @@ describe('plain lines', () => {
       { kind: 'host-lost', host: evil, reason: evil },
       { kind: 'play-started', play: evil, hosts: [evil], mode: 'apply' },
       { kind: 'batch-started', play: evil, hosts: [evil], number: 1, of: 2 },
+      {
+        kind: 'waves-planned',
+        play: evil,
+        waves: [
+          { number: 1, wave: evil, hosts: [evil], because: evil, awaits: [evil], disruption: evil },
+          { number: 2, wave: evil, hosts: [evil], because: evil, awaits: [], disruption: 'none' },
+        ],
+        leftOut: [{ host: evil, because: evil }],
+        strangers: [evil],
+      },
+      { kind: 'wave-started', play: evil, wave: evil, hosts: [evil], because: evil, number: 1, of: 2 },
+      {
+        kind: 'wave-waiting',
+        play: evil,
+        number: 1,
+        host: evil,
+        what: evil,
+        reason: evil,
+        deadlineMs: 1000,
+      },
       { kind: 'task-started', play: evil, host: evil, task: evil, step: evil, because: evil },
       {
         kind: 'task-waiting',

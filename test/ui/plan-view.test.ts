@@ -52,6 +52,37 @@ describe('a plan', () => {
     expect(planView(stamp([nothing, nothing]), palette)).toBe('Nothing to change. 2 checked.');
   });
 
+  test('begins with the order of work: what, where, why, what is noticed and what is waited for', () => {
+    const waves: Event = {
+      kind: 'waves-planned',
+      play: 'Servers and agents',
+      waves: [
+        {
+          number: 1,
+          wave: 'restart',
+          hosts: ['server1'],
+          because: 'what it runs with changes',
+          awaits: ['server1 Ready', '/readyz ok on server1, server2'],
+          disruption: 'the API of server1 is away for some seconds; server2 serves',
+        },
+        { number: 2, wave: 'live', hosts: ['a', 'b'], because: 'no restart', awaits: [], disruption: 'none' },
+      ],
+      leftOut: [{ host: 'c', because: 'it does not answer' }],
+      strangers: ['old'],
+    };
+    expect(planView(stamp([waves]), palette)).toBe(`Order of work (Servers and agents)
+  1. restart  server1
+     what it runs with changes
+     notice: the API of server1 is away for some seconds; server2 serves
+     then waits for: server1 Ready; /readyz ok on server1, server2
+  2. live  a, b
+     no restart
+  left out: c: it does not answer
+  not in the inventory: old; left alone
+
+Nothing to change. 0 checked.`);
+  });
+
   test('names a host that could not be looked at', () => {
     const lost: Event = {
       kind: 'host-failed',
