@@ -325,7 +325,7 @@ export type FetchedFile =
   | { readonly kind: 'not-a-file' }
   | { readonly kind: 'file'; readonly bytes: Uint8Array; readonly sha256: string };
 
-const LARGEST_FETCHED_BYTES = 1024 * 1024;
+const LARGEST_FETCHED_BYTES = 10 * 1024 * 1024;
 
 /** The bytes of a file. Source: `base64`. */
 export function fetchedFile(path: string): Fact<FetchedFile> {

@@ -57,6 +57,8 @@ export interface HostFacts {
   readonly defaultIpv4: DefaultRoute | undefined;
   readonly defaultIpv6: DefaultRoute | undefined;
   readonly macs: ReadonlyMap<string, string>;
+  /** How much one packet may hold, by interface. */
+  readonly mtus: ReadonlyMap<string, number>;
   readonly nameServers: readonly string[];
   /** cgroup controllers that the kernel offers; k3s needs `memory` and `cpuset`. */
   readonly cgroupControllers: readonly string[];
@@ -94,7 +96,7 @@ export const hostFacts: Fact<HostFacts> = {
 section os; cat /etc/os-release 2>/dev/null || cat /usr/lib/os-release 2>/dev/null
 section uname; uname -m; uname -r; uname -v; uname -n
 section hosts; cat /etc/hosts 2>/dev/null
-section init; if [ -d /run/systemd/system ]; then echo systemd; elif command -v rc-service >/dev/null 2>&1; then echo openrc; else echo other; fi
+section init; if [ -d /run/systemd/system ]; then echo systemd; elif [ -x /sbin/openrc-run ] || command -v rc-service >/dev/null 2>&1; then echo openrc; else echo other; fi
 section pkg; ( ${detectPackageManager}
 echo "$m" )
 section mem; cat /proc/meminfo 2>/dev/null | head -n 40
@@ -108,6 +110,7 @@ section addresses; ip -o addr show 2>/dev/null
 section route4; ip -4 route show default 2>/dev/null; ip -4 route get 1.1.1.1 2>/dev/null
 section route6; ip -6 route show default 2>/dev/null; ip -6 route get 2606:4700:4700::1111 2>/dev/null
 section macs; for i in /sys/class/net/*; do if [ -r "$i/address" ]; then read -r a <"$i/address"; echo "$i $a"; fi; done 2>/dev/null
+section mtu; for i in /sys/class/net/*; do if [ -r "$i/mtu" ]; then read -r a <"$i/mtu"; echo "$i $a"; fi; done 2>/dev/null
 section dns; grep '^nameserver' /etc/resolv.conf 2>/dev/null
 section cgroup; if [ -r /sys/fs/cgroup/cgroup.controllers ]; then echo 2; cat /sys/fs/cgroup/cgroup.controllers; else echo 1; awk '$4 == 1 { print $1 }' /proc/cgroups 2>/dev/null; fi
 section lsm; if [ -r /sys/fs/selinux/enforce ]; then cat /sys/fs/selinux/enforce; else echo off; fi; cat /sys/module/apparmor/parameters/enabled 2>/dev/null || echo N; if [ -x /sbin/apparmor_parser ] || [ -x /usr/sbin/apparmor_parser ] || [ -x /usr/bin/apparmor_parser ]; then echo parser; fi
@@ -191,6 +194,12 @@ export function parseHostFacts(answer: Answer): HostFacts {
       rows('macs').map((line) => {
         const [path = '', mac = ''] = line.split(' ');
         return [path.slice('/sys/class/net/'.length), mac];
+      }),
+    ),
+    mtus: new Map(
+      rows('mtu').map((line) => {
+        const [path = '', mtu = '0'] = line.split(' ');
+        return [path.slice('/sys/class/net/'.length), Number(mtu)];
       }),
     ),
     nameServers: rows('dns').map((line) => line.split(/\s+/)[1] ?? ''),

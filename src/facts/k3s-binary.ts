@@ -1,6 +1,6 @@
 import { raw } from '../core/shell.ts';
 import type { Fact } from '../engine/fact.ts';
-import { binaryPath } from '../k3s/paths.ts';
+import { binaryPath, stagedFolder } from '../k3s/paths.ts';
 import { type K3sVersion, versionIn } from '../k3s/version.ts';
 
 export interface InstalledBinary {
@@ -28,4 +28,21 @@ export const installedBinary: Fact<InstalledBinary> = {
       ...(said !== '' && version === undefined ? { broken: said.slice(0, 200) } : {}),
     };
   },
+};
+
+/** Binaries that wait for their turn (`k3s_stage`), by name; `undefined` for one that does not run. */
+export type StagedBinaries = ReadonlyMap<string, K3sVersion | undefined>;
+
+export const stagedBinaries: Fact<StagedBinaries> = {
+  key: 'k3s:staged-binaries',
+  sh: raw(
+    `for file in ${stagedFolder}/*; do if [ -f "$file" ]; then echo "name \${file##*/}"; "$file" --version 2>&1 | head -n 1; fi; done; true`,
+  ),
+  parse: ({ stdout }) =>
+    new Map(
+      stdout.split(/^name /m).flatMap((part) => {
+        const end = part.indexOf('\n');
+        return end < 0 ? [] : [[part.slice(0, end), versionIn(part.slice(end + 1))] as const];
+      }),
+    ),
 };

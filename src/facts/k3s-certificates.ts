@@ -10,16 +10,22 @@ export interface Expiry {
 
 const mark = '--- fleet: certificate ';
 
+/** Every certificate of a node. */
+export interface NodeCertificates {
+  /** k3s renews these when it starts within 120 days of their end (90 in older releases); soonest end first. */
+  readonly renewed: readonly Expiry[];
+  /** The cluster's authorities: ten years, and never renewed by themselves; soonest end first. */
+  readonly authorities: readonly Expiry[];
+}
+
 /**
- * When the first of a node's certificates ends; `undefined` where it has none. k3s renews them when it starts within
- * 120 days of their end (90 in older releases); its CA, which lasts ten years, is not counted. They are public: read
- * as they are and taken apart here, so that nodes need no openssl.
+ * They are public: read as they are and taken apart here, so that nodes need no openssl.
+ * @see https://docs.k3s.io/cli/certificate
  */
-export function certificateExpiry(dataFolder: string): Fact<Expiry | undefined> {
+export function nodeCertificates(dataFolder: string): Fact<NodeCertificates> {
   return {
-    key: 'k3s:certificates',
+    key: `k3s:certificates:${dataFolder}`,
     sh: sh`for file in ${dataFolder}/server/tls/*.crt ${dataFolder}/server/tls/etcd/*.crt ${dataFolder}/agent/*.crt; do
-case $file in *-ca.crt|*/ca.crt|*-ca.nochain.crt) continue ;; esac
 if [ -f "$file" ]; then echo ${mark}"$file"; cat "$file"; fi
 done; true`,
     parse: ({ stdout }) => {
@@ -34,8 +40,26 @@ done; true`,
             // A key in a .crt, or a file half written: no certificate, no end.
             return [];
           }
-        });
-      return found.sort((a, b) => a.at.getTime() - b.at.getTime())[0];
+        })
+        .sort((a, b) => a.at.getTime() - b.at.getTime());
+      return {
+        renewed: found.filter(({ path }) => !isAuthority(path)),
+        authorities: found.filter(({ path }) => isAuthority(path)),
+      };
     },
+  };
+}
+
+function isAuthority(path: string): boolean {
+  return /(?:-ca|\/ca|-ca\.nochain)\.crt$/.test(path);
+}
+
+/** When the first of a node's certificates ends, authorities left out; `undefined` where it has none. */
+export function certificateExpiry(dataFolder: string): Fact<Expiry | undefined> {
+  const all = nodeCertificates(dataFolder);
+  return {
+    ...all,
+    key: `k3s:first-certificate:${dataFolder}`,
+    parse: (answer) => all.parse(answer).renewed[0],
   };
 }

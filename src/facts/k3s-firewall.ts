@@ -12,6 +12,11 @@ export const firewalldFolder = '/etc/firewalld';
 const inner =
   /^(?:lo|docker\d|br-[0-9a-f]{12}$|veth|cni|flannel|kube-|cali|vxlan\.calico|tunl|cilium|lxc|nodelocaldns|virbr|podman)/;
 
+/** Whether an interface is of containers or virtual machines. */
+export function isInnerInterface(name: string): boolean {
+  return inner.test(name);
+}
+
 /**
  * The addresses that a node may send from to other nodes: global ones of real interfaces, bridges and tunnels; none of
  * container networks, and no temporary ones, which change by the day. Source: `ip -o addr`.

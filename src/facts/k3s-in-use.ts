@@ -12,6 +12,8 @@ export interface InUse {
   readonly invocation: string;
   /** Files that k3s reads only when it starts and that are newer than its start. */
   readonly newerThanStart: readonly string[];
+  /** In a plan alone, behind a start to come: the files that it will be the first to read. */
+  readonly readAnew?: readonly string[];
 }
 
 /**

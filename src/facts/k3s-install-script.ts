@@ -25,7 +25,7 @@ export function installScript(source: InstallScriptSource): ControlFact<string> 
       const text = /^https?:/.test(source.from)
         ? await fetchText(source.from)
         : await readScript(source.from);
-      return checked(text, source);
+      return checkedInstallScript(text, source);
     },
   };
 }
@@ -44,7 +44,8 @@ async function readScript(path: string): Promise<string> {
   });
 }
 
-function checked(text: string, source: InstallScriptSource): string {
+/** The text, if it can be what it is said to be. @throws FleetError INSTALL_SCRIPT_WRONG */
+export function checkedInstallScript(text: string, source: InstallScriptSource): string {
   const sum = createHash('sha256').update(text).digest('hex');
   const wrong =
     text.length > largestBytes

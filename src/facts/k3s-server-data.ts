@@ -8,6 +8,8 @@ export interface ServerData {
   readonly datastore: 'none' | 'sqlite' | 'etcd' | 'external';
   /** Full form, `K10<sha256 of the CA>::server:<password>`. */
   readonly token: Secret | undefined;
+  /** Of clusters that give agents one of their own (`agent-token`); absent where agents join with `token`. */
+  readonly agentToken?: Secret;
   readonly running: boolean;
   /** The host name as the kernel has it, lower case: what k3s calls the node unless it is told otherwise. */
   readonly hostName: string;
@@ -24,10 +26,11 @@ elif [ -e "$data/tls/server-ca.crt" ]; then echo external
 else echo none; fi
 if systemctl is-active --quiet k3s 2> /dev/null || rc-service k3s status > /dev/null 2>&1; then echo running; else echo stopped; fi
 uname -n
-cat "$data/token" 2> /dev/null || cat "$data/node-token" 2> /dev/null
+cat "$data/token" 2> /dev/null || cat "$data/node-token" 2> /dev/null || echo
+if [ -f "$data/agent-token" ] && [ ! -L "$data/agent-token" ]; then cat "$data/agent-token"; fi
 true`,
     parse: ({ stdout }) => {
-      const [datastore, running, hostName = '', token = ''] = stdout.split('\n');
+      const [datastore, running, hostName = '', token = '', agentToken = ''] = stdout.split('\n');
       if (
         datastore !== 'none' &&
         datastore !== 'sqlite' &&
@@ -39,6 +42,9 @@ true`,
       return {
         datastore,
         token: token.trim() === '' ? undefined : new Secret(token.trim()),
+        ...(agentToken.trim() === '' || agentToken.trim() === token.trim()
+          ? {}
+          : { agentToken: new Secret(agentToken.trim()) }),
         running: running === 'running',
         hostName: hostName.toLowerCase(),
       };

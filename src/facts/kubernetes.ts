@@ -1,6 +1,6 @@
 import { type ShellScript, sh } from '../core/shell.ts';
 import type { Fact } from '../engine/fact.ts';
-import { binaryPath } from '../k3s/paths.ts';
+import { kubectlWords } from '../k3s/paths.ts';
 import type { Answer } from '../ssh/connection.ts';
 import { sha256Of } from './file.ts';
 
@@ -17,8 +17,8 @@ export interface ObjectsQuery {
 export function kubectlOnObjects(words: readonly string[], query: ObjectsQuery): ShellScript {
   const namespace = query.namespace === undefined ? [] : ['-n', query.namespace];
   const { objects } = query;
-  if ('path' in objects) return sh`${binaryPath} kubectl ${words} ${namespace} -f ${objects.path}`;
-  return sh`printf %s ${objects.text} | ${binaryPath} kubectl ${words} ${namespace} -f -`;
+  if ('path' in objects) return sh`${kubectlWords} ${words} ${namespace} -f ${objects.path}`;
+  return sh`printf %s ${objects.text} | ${kubectlWords} ${words} ${namespace} -f -`;
 }
 
 function keyOf(query: ObjectsQuery): string {
@@ -91,7 +91,7 @@ export function objectsNow(query: ObjectsQuery): Fact<FoundObjects> {
 export function objectsFound(words: readonly string[]): Fact<FoundObjects> {
   return {
     key: `kubernetes:get ${words.join(' ')}`,
-    sh: sh`${binaryPath} kubectl get --ignore-not-found -o json ${words}`,
+    sh: sh`${kubectlWords} get --ignore-not-found -o json ${words}`,
     parse: parseObjects,
     volatile: true,
   };

@@ -24,6 +24,7 @@ export const assertStep = defineStep<typeof args, Record<never, never>>({
       - ansible_memtotal_mb | int > 512
     fail_msg: a node needs k3s_version and 512 MB`,
   ],
+  readsOnly: true,
   look: () => ({}),
   plan(_seen, args, host) {
     const expressions = Array.isArray(args.that) ? args.that : [args.that];

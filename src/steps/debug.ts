@@ -22,6 +22,7 @@ export const debugStep = defineStep<typeof args, Record<never, never>>({
     `- debug: msg="{{ inventory_hostname }} has {{ ansible_memtotal_mb }} MB"`,
     `- debug: var=ansible_default_ipv4.address`,
   ],
+  readsOnly: true,
   look: () => ({}),
   plan(_seen, args, host) {
     if ((args.verbosity ?? 0) > 0)

@@ -14,6 +14,7 @@ export const failStep = defineStep<typeof args, Record<never, never>>({
   args,
   freeForm: 'msg',
   examples: [`- fail: msg="this play is for servers only"\n  when: "'server' not in group_names"`],
+  readsOnly: true,
   look: () => ({}),
   plan: (_seen, args) =>
     refuse(

@@ -8,7 +8,7 @@ import { anything, flag, optional, path, text } from './arguments.ts';
 
 const args = Type.Object(
   {
-    src: path('A file of at most 1 MiB.'),
+    src: path('A file of at most 10 MiB.'),
     dest: text('Where it goes on the control node: DEST/HOST/SRC, or with flat, DEST itself.'),
     flat: optional(flag('No folders for host and path; with a trailing slash, into that folder.')),
     fail_on_missing: optional(flag('Whether a file that is not there is a failure. Default true.')),
@@ -42,7 +42,7 @@ export const fetchStep = defineStep<typeof args, Seen>({
     if (source.kind === 'not-a-file')
       return refuse(`${args.src} is no regular file`, 'Only files are fetched; archive a folder first.');
     if (source.kind === 'too-large')
-      return refuse(`${args.src} is larger than 1 MiB`, 'Bring large files with scp.');
+      return refuse(`${args.src} is larger than 10 MiB`, 'Bring large files with scp.');
     const result = { dest: target, checksum_sha256: source.sha256 };
     if (seen.target.kind === 'directory')
       return refuse(`${target} is a folder on the control node`, 'End dest with a slash.');

@@ -37,6 +37,7 @@ export const findStep = defineStep<typeof args, Seen>({
   summary: 'Lists files; changes nothing.',
   args,
   examples: [`- find: paths=/var/log patterns='*.gz' age=4w recurse=true\n  register: old`],
+  readsOnly: true,
   look: (args) => ({
     found: ask(
       foundFiles({

@@ -22,28 +22,47 @@ export const k3sAbsentStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
     return { traces: ask(k3sTraces(k3sServerLocation, systemdDir)) };
   },
   plan(seen): Plan<Seen> {
-    const { serverUninstaller, agentUninstaller, paths } = seen.traces;
-    const scripts = [
-      ...(serverUninstaller ? [uninstallPath('server')] : []),
-      ...(agentUninstaller ? [uninstallPath('agent')] : []),
-    ];
-    const actions: Action[] = [
-      ...scripts.map(
-        (script): Action => ({
-          kind: 'run',
-          what: `run ${script}`,
-          survives: true,
-          deadlineMs: 600_000,
-          script: sh`${script}; code=$?; [ ! -e ${script} ] || exit "$code"`,
-        }),
-      ),
-      ...paths.map((path): Action => ({ kind: 'remove', path, recursive: true })),
-    ];
-    const [first, ...rest] = actions;
+    const { paths, folders } = seen.traces;
+    const [first, ...rest] = absentActions(seen.traces);
     if (first === undefined) return unchanged('nothing of k3s is here');
-    return change(`${[...scripts, ...paths].join(', ')} are here`, [first, ...rest], {
-      touches: 'everything',
-      after: { traces: { serverUninstaller: false, agentUninstaller: false, paths: [] } },
-    });
+    return change(
+      `${[...uninstallers(seen.traces), ...paths, ...folders].join(', ')} are here`,
+      [first, ...rest],
+      {
+        touches: 'everything',
+        after: { traces: { serverUninstaller: false, agentUninstaller: false, paths: [], folders: [] } },
+      },
+    );
   },
 });
+
+function uninstallers({ serverUninstaller, agentUninstaller }: K3sTraces): readonly string[] {
+  return [
+    ...(serverUninstaller ? [uninstallPath('server')] : []),
+    ...(agentUninstaller ? [uninstallPath('agent')] : []),
+  ];
+}
+
+/** What takes all of it off the host; nothing where there is nothing. */
+export function absentActions(traces: K3sTraces): readonly Action[] {
+  return [
+    ...uninstallers(traces).map(
+      (script): Action => ({
+        kind: 'run',
+        what: `run ${script}`,
+        survives: true,
+        deadlineMs: 600_000,
+        script: sh`${script}; code=$?; [ ! -e ${script} ] || exit "$code"`,
+      }),
+    ),
+    ...traces.paths.map((path): Action => ({ kind: 'remove', path, recursive: true })),
+    // The script may have removed them already, and somebody may have put something there meanwhile.
+    ...traces.folders.map(
+      (folder): Action => ({
+        kind: 'run',
+        what: `remove ${folder} if it is empty`,
+        script: sh`[ ! -d ${folder} ] || rmdir ${folder} 2> /dev/null; true`,
+      }),
+    ),
+  ];
+}

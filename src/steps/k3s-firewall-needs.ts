@@ -125,7 +125,7 @@ function saidBy(node: K3sNodeView, key: string): string | undefined {
 /** The addresses that the inventory gives a node, for one that cannot be asked or sits behind another. */
 function writtenAddresses(node: K3sNodeView, host: Host): readonly string[] {
   const words = [
-    saidBy(node, 'node-ip') ?? '',
+    saidBy(node, 'node-ip') ?? node.settings.nodeIp ?? '',
     saidBy(node, 'node-external-ip') ?? '',
     addressOf(host),
   ].flatMap((text) => text.split(','));

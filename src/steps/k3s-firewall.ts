@@ -3,9 +3,11 @@ import { ask, askEach, type Questions } from '../engine/fact.ts';
 import { type Change, change, defineStep, type Plan, refuse, unchanged } from '../engine/step.ts';
 import { type UfwState, ufwState } from '../facts/firewall.ts';
 import { type K3sFirewalld, k3sFirewalld, nodeAddresses, ufwFiltersIpv6 } from '../facts/k3s-firewall.ts';
+import { type K3sNftables, k3sNftables } from '../facts/k3s-nftables.ts';
 import { choice, list, optional } from './arguments.ts';
 import { type FirewallPart, firewallNeeds } from './k3s-firewall-needs.ts';
 import { blockedByFirewalld, planFirewalld, planWithoutFirewalld } from './k3s-firewalld.ts';
+import { blockedByNftables, nftablesFilters, planNftables, planWithoutNftables } from './k3s-nftables.ts';
 import { k3sNode } from './k3s-node.ts';
 import { blockedByUfw, planUfw, planWithoutUfw } from './k3s-ufw.ts';
 
@@ -13,6 +15,7 @@ interface Seen {
   readonly ufw?: UfwState;
   readonly ufwIpv6?: boolean;
   readonly firewalld?: K3sFirewalld;
+  readonly nftables?: K3sNftables;
   readonly addresses: ReadonlyMap<string, readonly string[] | undefined>;
 }
 
@@ -35,12 +38,12 @@ const args = Type.Object(
 export const k3sFirewallStep = defineStep<typeof args, Seen>({
   name: 'k3s_firewall',
   summary:
-    'With `manage_firewall: true`, an active ufw or firewalld lets in exactly what k3s needs of this node; with `check`, the plan says what would be blocked.',
+    'With `manage_firewall: true`, an active ufw, firewalld or nftables lets in exactly what k3s needs of this node; with `check`, the plan says what would be blocked.',
   args,
   examples: ['- k3s_firewall:\n', "- k3s_firewall:\n    api_clients: [10.0.0.0/8, 'fd00::/8']\n"],
   look(args, host): Questions<Seen> {
     const { settings, cluster } = k3sNode(host);
-    const firewalls = { ufw: ask(ufwState), firewalld: ask(k3sFirewalld) };
+    const firewalls = { ufw: ask(ufwState), firewalld: ask(k3sFirewalld), nftables: ask(k3sNftables) };
     const nobody = { addresses: askEach([], nodeAddresses) };
     if (args.state === 'absent') return { ...firewalls, ...nobody };
     if (settings.manageFirewall === false) return nobody;
@@ -49,11 +52,12 @@ export const k3sFirewallStep = defineStep<typeof args, Seen>({
   },
   plan(seen, args, host): Plan<Seen> {
     const node = k3sNode(host);
-    const { ufw, firewalld } = seen;
+    const { ufw, firewalld, nftables } = seen;
     if (args.state === 'absent') {
       const parts = [
         ...(ufw === undefined ? [] : [planWithoutUfw(ufw)]),
         ...(firewalld === undefined ? [] : [planWithoutFirewalld(firewalld)]),
+        ...(nftables === undefined ? [] : [planWithoutNftables(nftables)]),
       ];
       return together(parts, 'no rule of fleet is in a firewall');
     }
@@ -61,7 +65,9 @@ export const k3sFirewallStep = defineStep<typeof args, Seen>({
     if (manageFirewall === false) return unchanged('manage_firewall is false');
     const ufwIsOn = ufw?.active === true;
     const firewalldIsOn = firewalld?.running === true;
-    if (!ufwIsOn && !firewalldIsOn) return unchanged(`no firewall is active${dormant(ufw, firewalld)}`);
+    const nftablesIsOn = nftables !== undefined && nftablesFilters(nftables);
+    if (!ufwIsOn && !firewalldIsOn && !nftablesIsOn)
+      return unchanged(`no firewall is active${dormant(ufw, firewalld)}`);
     const needs = firewallNeeds(node, host, args.api_clients, seen.addresses);
     if ('because' in needs) return refuse(needs.because, needs.fix);
     const ipv6 = seen.ufwIpv6 !== false;
@@ -70,12 +76,14 @@ export const k3sFirewallStep = defineStep<typeof args, Seen>({
         [
           ...(ufwIsOn ? [report('ufw', blockedByUfw(ufw, needs, ipv6))] : []),
           ...(firewalldIsOn ? [report('firewalld', blockedByFirewalld(firewalld, needs))] : []),
+          ...(nftablesIsOn ? [report('nftables', blockedByNftables(nftables, needs))] : []),
         ].join('; '),
       );
     }
     const parts = [
       ...(ufwIsOn ? [planUfw(ufw, needs, ipv6)] : []),
       ...(firewalldIsOn ? [planFirewalld(firewalld, needs)] : []),
+      ...(nftablesIsOn ? [planNftables(nftables, needs)] : []),
     ];
     return together(parts, 'everything that k3s needs is let in');
   },

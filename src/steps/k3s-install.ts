@@ -4,7 +4,7 @@ import { raw, type ShellScript, sh } from '../core/shell.ts';
 import type { Action } from '../engine/action.ts';
 import { ask, askControl, askEach } from '../engine/fact.ts';
 import { change, defineStep, type HostView, type Plan, refuse, unchanged } from '../engine/step.ts';
-import { type AirgapFile, airgapFolder, noAirgapFolder } from '../facts/airgap-folder.ts';
+import { type AirgapFile, airgapFolder, installScriptIn, noAirgapFolder } from '../facts/airgap-folder.ts';
 import { type InUse, inUse, withNewer } from '../facts/k3s-in-use.ts';
 import { installScript } from '../facts/k3s-install-script.ts';
 import { type Installation, installation } from '../facts/k3s-installation.ts';
@@ -36,6 +36,7 @@ export const k3sInstallStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
     'The unit (or init script), its environment file, the symlinks and the uninstall script of k3s are there, made by the official install script, with the arguments and variables that the inventory gives.',
   args: Type.Object({}, { additionalProperties: false }),
   examples: ['- k3s_install:\n'],
+  alters: ['there', 'inUse'],
   look(_args, host) {
     const { role, settings, servers } = k3sNode(host);
     return {
@@ -78,7 +79,7 @@ export const k3sInstallStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
 
 /** A file named by the inventory, the one in the airgap folder, else the official address; with airgap_dir nothing is fetched. */
 function scriptSource({ settings }: K3sNodeView, seen: Seen): string | undefined {
-  const inFolder = seen.airgap.find(({ name }) => name === 'k3s-install.sh' || name === 'install.sh');
+  const inFolder = installScriptIn(seen.airgap, settings.k3sVersion);
   return (
     settings.k3sInstallScript ??
     inFolder?.path ??
@@ -243,21 +244,47 @@ function wantedToken(
   const given = node.settings.token;
   if (live !== undefined && given !== undefined && passwordOf(live) !== passwordOf(given)) {
     return {
-      refused: 'the token in the inventory is not the one that the cluster was made with',
-      fix: 'Take the token out of the inventory (fleet reads the live one), or rotate it on a server: k3s token rotate.',
+      refused: 'the token in the inventory is not the one that the cluster has',
+      fix: 'Put the cluster’s own token there, or take it out: fleet reads the live one. To give the cluster another token: fleet rotate token, which then says what to put into the inventory.',
+    };
+  }
+  const different = serversOfAnotherToken(seen.servers);
+  if (different.length > 0) {
+    return {
+      refused: `${different.join(' and ')} have different tokens: a rotation was broken off`,
+      fix: 'Finish it: fleet rotate token.',
     };
   }
   const has = seen.there.env?.get('K3S_TOKEN');
   const own = seen.servers.get(host.name);
   if (node.role === 'server') {
-    if (own?.datastore === 'none' && live !== undefined) return live.reveal();
-    return keepForm(has, given ?? has);
+    if (own?.datastore !== 'none') return keepForm(has, given ?? has);
+    if (live !== undefined) return live.reveal();
+    // A CA that is not made yet has no hash: k3s takes the short form alone. @see https://docs.k3s.io/cli/token#server
+    return given === undefined ? has?.reveal() : passwordOf(given);
+  }
+  const forAgents = [...seen.servers.values()].find((server) => server?.agentToken !== undefined)?.agentToken;
+  // Whoever gave agents a token of their own does not want them to have the servers'; one that has it already keeps it.
+  if (live !== undefined && forAgents !== undefined) {
+    const opens =
+      has !== undefined && [live, forAgents].some((token) => passwordOf(token) === passwordOf(has));
+    return opens ? has.reveal() : forAgents.reveal();
   }
   if (live !== undefined) return keepForm(has, live);
   return {
     refused: 'no server of the cluster has a token yet',
     fix: 'Bring the servers up first: fleet up without --limit, or with the servers in it.',
   };
+}
+
+/** Servers with a database whose tokens do not agree, where some do not: one of them alone has heard of a rotation. */
+function serversOfAnotherToken(servers: Seen['servers']): readonly string[] {
+  const known = [...servers].flatMap(([name, data]) =>
+    data?.token === undefined || data.datastore === 'none'
+      ? []
+      : [{ name, password: passwordOf(data.token) }],
+  );
+  return new Set(known.map(({ password }) => password)).size > 1 ? known.map(({ name }) => name) : [];
 }
 
 /** The token as it stands on the node when it opens the same cluster: a rewrite in the other form would cost a restart. */

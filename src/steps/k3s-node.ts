@@ -86,6 +86,12 @@ export function addressOf(host: Pick<Host, 'name' | 'vars'>): string {
   return typeof address === 'string' && address !== '' ? address : host.name;
 }
 
+/** Who logs in on a host: his home is where kubectl's own things are. */
+export function loginName(host: Pick<Host, 'vars'>): string {
+  const user = host.vars.get('ansible_user');
+  return typeof user === 'string' && user !== '' ? user : 'root';
+}
+
 /** `https://HOST:PORT`, with the brackets that an IPv6 address needs. */
 export function httpsUrl(address: string, port: number): string {
   return `https://${isIPv6(address) ? `[${address}]` : address}:${port}`;

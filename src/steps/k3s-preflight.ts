@@ -1,7 +1,11 @@
+import { isIP } from 'node:net';
 import type { HostFacts } from '../facts/host.ts';
+import { isInnerInterface } from '../facts/k3s-firewall.ts';
 import type { InUse } from '../facts/k3s-in-use.ts';
 import type { PortState } from '../facts/port.ts';
-import type { FreeSpaceKiB, Listener } from '../facts/preflight.ts';
+import type { FreeSpaceKiB, Listener, OtherKubernetes, Reached } from '../facts/preflight.ts';
+import type { TimeService } from '../facts/time-service.ts';
+import { holdsNetwork } from '../k3s/network-needs.ts';
 import type { Role } from '../k3s/paths.ts';
 import type { ResolvedOpening } from './k3s-firewall-needs.ts';
 
@@ -27,9 +31,37 @@ export interface PreflightHost {
   readonly listeners: readonly Listener[];
   readonly openings: readonly ResolvedOpening[];
   /** Where it finds the API, and whether it answers: of agents, and of servers that have to join. */
-  readonly api: { readonly url: string; readonly state: PortState } | undefined;
+  readonly api:
+    | {
+        readonly url: string;
+        readonly state: PortState;
+        /** The server of this cluster whose own address it is. */
+        readonly server?: string | undefined;
+      }
+    | undefined;
   /** How long connecting and asking took: the clock was read somewhere within. */
   readonly askedMs: number;
+  readonly others: OtherKubernetes | undefined;
+  readonly time: TimeService | undefined;
+  /** What a host that has no k3s yet could reach. */
+  readonly reached: Reached | undefined;
+  /** Whose address a way of `reached` leads to, and what for: by `tcp 10.0.0.1 6443`. */
+  readonly ways: ReadonlyMap<string, Way>;
+  /** The nodes' addresses, and the pods' and services' networks: what a proxy must be kept out of. */
+  readonly unproxied: readonly string[];
+  /** `NAME=value` of the k3s service, as the inventory has them. */
+  readonly environment: readonly string[];
+  /** The hosts of the URLs at which this cluster is found. */
+  readonly endpoints: readonly string[];
+  /** fleet will open the ports itself. */
+  readonly opensPorts: boolean;
+}
+
+/** Where a try leads to. */
+export interface Way {
+  readonly what: string;
+  /** The inventory name of the host there; `undefined` for one outside. */
+  readonly host: string | undefined;
 }
 
 const GIB = 1024 * 1024;
@@ -59,10 +91,35 @@ export function preflight(hosts: readonly PreflightHost[]): readonly Finding[] {
       ({ facts }) => (facts.container === '' ? facts.productUuid : ''),
       'They are clones: let the hypervisor give each virtual machine a UUID of its own.',
     ),
+    ...twice(
+      hosts,
+      'mac',
+      'error',
+      macOf,
+      'They are clones: give each virtual machine a network card of its own; one address for two machines loses packets.',
+    ),
     ...clocks(hosts),
-    ...hosts.flatMap((host) => [...resources(host), ...ports(host)]),
+    ...hosts.flatMap((host) => [
+      ...resources(host),
+      ...ports(host),
+      ...strangers(host),
+      ...proxies(host),
+      ...network(host),
+    ]),
+    ...packets(hosts),
     ...reachability(hosts),
-  ];
+    ...ways(hosts),
+  ].map((finding) => {
+    // What runs proves that it can: nothing there is a reason to leave everybody's cluster as it is.
+    const host = hosts.find((one) => one.host === finding.host);
+    return finding.severity === 'error' && runs(host)
+      ? { ...finding, severity: 'warning' as const }
+      : finding;
+  });
+}
+
+function runs(host: PreflightHost | undefined): boolean {
+  return host?.service?.state === 'active';
 }
 
 function twice(
@@ -72,9 +129,14 @@ function twice(
   identityOf: (host: PreflightHost) => string,
   fix: string,
 ): readonly Finding[] {
+  const bearers = new Map<string, PreflightHost[]>();
+  for (const host of hosts) {
+    const value = identityOf(host);
+    bearers.set(value, [...(bearers.get(value) ?? []), host]);
+  }
   return hosts.flatMap((host) => {
     const value = identityOf(host);
-    const others = hosts.filter((other) => other !== host && identityOf(other) === value);
+    const others = (bearers.get(value) ?? []).filter((other) => other !== host);
     if (value === '' || others.length === 0) return [];
     const evidence = `${check} ${value} is also that of ${others.map((other) => other.host).join(', ')}`;
     return [{ severity, check, host: host.host, evidence, fix }];
@@ -168,12 +230,18 @@ function ports({ host, service, listeners, openings }: PreflightHost): readonly 
   });
 }
 
-/** Only where a server runs: before the first start nobody can answer. */
+/** The card that the node's address is on. */
+function macOf({ facts }: PreflightHost): string {
+  const mac = facts.macs.get(facts.defaultIpv4?.interface ?? facts.defaultIpv6?.interface ?? '') ?? '';
+  return mac === '00:00:00:00:00:00' ? '' : mac;
+}
+
+/** Only where a server runs: before the first start nobody can answer. Who is asked must be one that runs, or not ours. */
 function reachability(hosts: readonly PreflightHost[]): readonly Finding[] {
-  const runs = hosts.some(({ role, service }) => role === 'server' && service?.state === 'active');
-  if (!runs) return [];
+  const servers = hosts.filter(({ role }) => role === 'server');
+  if (!servers.some(runs)) return [];
   return hosts.flatMap(({ host, api }) =>
-    api?.state === 'closed'
+    api?.state === 'closed' && servers.every((server) => server.host !== api.server || runs(server))
       ? [
           {
             severity: 'error' as const,
@@ -185,4 +253,161 @@ function reachability(hosts: readonly PreflightHost[]): readonly Finding[] {
         ]
       : [],
   );
+}
+
+/** Somebody else's Kubernetes on the host. */
+function strangers({ host, service, others, endpoints }: PreflightHost): readonly Finding[] {
+  const found: Finding[] = (others?.found ?? []).map((name) => ({
+    severity: 'error',
+    check: 'other-kubernetes',
+    host,
+    evidence: `a Kubernetes of ${name} is installed`,
+    fix: `Take it away first (its ports, its network and its containers are in the way), or take ${host} out of the inventory.`,
+  }));
+  const follows = /^https:\/\/(?:\[([^\]]+)\]|([^:/]+))/.exec(others?.follows ?? '');
+  const endpoint = follows?.[1] ?? follows?.[2];
+  if (endpoint !== undefined && service?.state !== 'absent' && !endpoints.includes(endpoint)) {
+    found.push({
+      severity: 'warning',
+      check: 'other-cluster',
+      host,
+      evidence: `its k3s agent follows ${others?.follows}, which is none of this cluster's addresses`,
+      fix: 'Right where api_endpoint has changed; else take k3s off it first: fleet reset --limit.',
+    });
+  }
+  return found;
+}
+
+/** A proxy that would also be asked for what is inside the cluster. */
+function proxies({ host, environment, unproxied }: PreflightHost): readonly Finding[] {
+  const value = (name: string): string | undefined =>
+    environment
+      .flatMap((one) => (one.toUpperCase().startsWith(`${name}=`) ? [one.slice(name.length + 1)] : []))
+      .at(-1);
+  if (value('HTTP_PROXY') === undefined && value('HTTPS_PROXY') === undefined) return [];
+  const spared = (value('NO_PROXY') ?? '').split(',').map((word) => word.trim());
+  const missing = unproxied.filter(
+    (network) => !spared.some((word) => word === '*' || word === network || holdsNetwork(word, network)),
+  );
+  if (missing.length === 0) return [];
+  return [
+    {
+      severity: 'error',
+      check: 'proxy',
+      host,
+      evidence: `its k3s goes through a proxy, and NO_PROXY lacks ${missing.join(', ')}`,
+      fix: `Add to extra_service_envs: NO_PROXY=${[...new Set([...spared.filter((word) => word !== ''), '127.0.0.1', ...missing, '.svc', '.cluster.local'])].join(',')}.`,
+    },
+  ];
+}
+
+/** What the host's own network and clock lack. */
+function network({ host, facts, time, reached, service }: PreflightHost): readonly Finding[] {
+  const found: Finding[] = [];
+  if (facts.defaultIpv4 === undefined && facts.defaultIpv6 === undefined && service?.state === 'absent') {
+    found.push({
+      severity: 'warning',
+      check: 'default-route',
+      host,
+      evidence: 'it has no default route, by which k3s finds its own address',
+      fix: 'Set node_ip and flannel_iface for it; where it has one address only, fleet does so by itself.',
+    });
+  }
+  if (facts.nameServers.length === 0) {
+    found.push({
+      severity: 'warning',
+      check: 'dns',
+      host,
+      evidence: '/etc/resolv.conf names no name server',
+      fix: 'Pods ask the name servers of their node: write one into it (nameserver 10.0.0.1).',
+    });
+  }
+  if (time !== undefined && !time.guest && time.active.length === 0) {
+    found.push({
+      severity: 'warning',
+      check: 'time-sync',
+      host,
+      evidence: 'no time service runs',
+      fix: 'Set time_sync: true, or start one (chrony, systemd-timesyncd).',
+    });
+  }
+  if (reached?.isNew === true) {
+    for (const [way, end] of reached.ways) {
+      if (!way.startsWith('name ') || end !== 'refused') continue;
+      found.push({
+        severity: 'error',
+        check: 'name',
+        host,
+        evidence: `it cannot resolve ${way.slice('name '.length)}`,
+        fix: 'Mend its name resolution, set hosts_entries: true, or use addresses in the inventory.',
+      });
+    }
+  }
+  return found;
+}
+
+/** Packets of different size: what a jumbo frame holds never arrives at the others. */
+function packets(hosts: readonly PreflightHost[]): readonly Finding[] {
+  const mtuOf = ({ facts }: PreflightHost): number | undefined => {
+    const name = facts.defaultIpv4?.interface ?? facts.defaultIpv6?.interface;
+    return name === undefined || isInnerInterface(name) ? undefined : facts.mtus.get(name);
+  };
+  const known = hosts.flatMap((host) => mtuOf(host) ?? []);
+  const smallest = Math.min(...known);
+  return hosts.flatMap((host): readonly Finding[] => {
+    const mtu = mtuOf(host);
+    if (mtu === undefined) return [];
+    if (mtu < 1330) {
+      return [
+        {
+          severity: 'error',
+          check: 'mtu',
+          host: host.host,
+          evidence: `its MTU is ${mtu}: pods would be left with less than 1280`,
+          fix: 'Raise the MTU of its interface; 1500 is usual.',
+        },
+      ];
+    }
+    if (mtu === smallest) return [];
+    return [
+      {
+        severity: 'warning',
+        check: 'mtu',
+        host: host.host,
+        evidence: `its MTU is ${mtu}, that of others ${smallest}`,
+        fix: 'Give all nodes of a network the same MTU: large packets between them are lost else.',
+      },
+    ];
+  });
+}
+
+/** Ports that a new node cannot reach on the others; where nobody filters, a closed port says so at once. */
+function ways(hosts: readonly PreflightHost[]): readonly Finding[] {
+  const byName = new Map(hosts.map((host) => [host.host, host]));
+  return hosts.flatMap(({ host, reached, ways: targets }) => {
+    if (reached?.isNew !== true) return [];
+    return [...reached.ways].flatMap(([way, end]): readonly Finding[] => {
+      const target = targets.get(way);
+      const there = target?.host === undefined ? undefined : byName.get(target.host);
+      if (target === undefined || target.host === host || (end !== 'silent' && end !== 'forbidden'))
+        return [];
+      const [protocol = '', address = '', port = ''] = way.split(' ');
+      const name = isIP(address) !== 0 && target.host !== undefined ? `${target.host} (${address})` : address;
+      // fleet opens its own firewall later; over UDP a port in use is silent as well.
+      if (there?.opensPorts === true && there.facts.firewalls.length > 0) return [];
+      if (protocol === 'udp' && end === 'silent' && there?.reached?.isNew !== true) return [];
+      return [
+        {
+          severity: protocol === 'udp' ? 'warning' : 'error',
+          check: target.host === undefined ? 'outside' : protocol === 'udp' ? 'udp-port' : 'tcp-port',
+          host,
+          evidence: `${port}/${protocol} of ${name} (${target.what}) ${end === 'forbidden' ? 'is refused by a firewall' : 'does not answer'}`,
+          fix:
+            target.host === undefined
+              ? 'Let the host out, set a proxy, set binary_source: control, or work with airgap_dir.'
+              : 'Open it in the firewalls of the host and between, or set manage_firewall: true (check lists what is blocked).',
+        },
+      ];
+    });
+  });
 }

@@ -4,6 +4,7 @@ import { change, defineStep, type Plan, unchanged } from '../engine/step.ts';
 import { type InUse, inUse } from '../facts/k3s-in-use.ts';
 import { type ServerData, serverData } from '../facts/k3s-server-data.ts';
 import { unitName } from '../k3s/paths.ts';
+import { quorumOf } from '../k3s/quorum.ts';
 import { k3sNode } from './k3s-node.ts';
 import { startAction } from './k3s-service.ts';
 
@@ -34,7 +35,7 @@ export const k3sQuorumStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
     const { role } = k3sNode(host);
     const members = [...seen.servers.values()].filter((server) => server?.datastore === 'etcd');
     const running = members.filter((server) => server?.running === true).length;
-    const quorum = Math.floor(members.length / 2) + 1;
+    const quorum = quorumOf(members.length);
     if (members.length < 2 || running >= quorum) return unchanged('the quorum is not lost');
     if (seen.servers.get(host.name)?.datastore !== 'etcd') return unchanged('it is no member yet');
     if (seen.service.state !== 'inactive' && seen.service.state !== 'failed') {

@@ -10,12 +10,17 @@ export type NodesByServer = ReadonlyMap<string, K3sNodes | undefined>;
  * Why a node does not yet do its part in the cluster, or `true`. A server's etcd member must be a voter: Ready says
  * nothing of it. Without flannel (another CNI is installed later) a registered node is all one can wait for.
  */
-export function nodeIsReady(node: K3sNodeView, name: string, seen: K3sNodes | undefined): true | string {
+export function nodeIsReady(
+  node: K3sNodeView,
+  name: string,
+  seen: K3sNodes | undefined,
+  mustVote = false,
+): true | string {
   if (seen === undefined) return 'no server answers';
   if ('unavailable' in seen) return `the API says: ${seen.unavailable}`;
   const found = seen.nodes.find((candidate) => candidate.name === name);
   if (found === undefined) return `${name} is not registered`;
-  const isMember = seen.nodes.some((other) => other.etcdVoter !== undefined) && holdsEtcd(node);
+  const isMember = mustVote || (seen.nodes.some((other) => other.etcdVoter !== undefined) && holdsEtcd(node));
   return readiness(node, found, isMember);
 }
 
@@ -29,7 +34,7 @@ function readiness(node: K3sNodeView, found: K3sNode, isMember: boolean): true |
 }
 
 /** Whether a server has an etcd member where its cluster has etcd at all. */
-function holdsEtcd(node: K3sNodeView): boolean {
+export function holdsEtcd(node: K3sNodeView): boolean {
   return (
     node.role === 'server' &&
     node.config['disable-etcd'] !== true &&
@@ -37,7 +42,8 @@ function holdsEtcd(node: K3sNodeView): boolean {
   );
 }
 
-function bringsItsOwnNetwork(node: K3sNodeView): boolean {
+/** Without flannel a node is NotReady until another network plugin is installed, which may be later. */
+export function bringsItsOwnNetwork(node: K3sNodeView): boolean {
   return (
     node.config['flannel-backend'] === 'none' ||
     node.extraArgs.some((arg) => /^--flannel-backend[= ]?none$/.test(arg)) ||
@@ -104,6 +110,8 @@ export function withReadyNode(node: K3sNodeView, name: string, nodes: NodesBySer
         readyMessage: '',
         version: '',
         unschedulable: false,
+        cordonedByFleet: false,
+        drainedFor: undefined,
         controlPlane: node.role === 'server',
         addresses: [],
         ...before,

@@ -23,6 +23,7 @@ export const k3sReadyStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
     'The node is Ready in the cluster and, on a server with etcd, its member votes; waited for where it is not yet so.',
   args: Type.Object({}, { additionalProperties: false }),
   examples: ['- k3s_ready:\n'],
+  alters: ['nodes'],
   look(_args, host) {
     return { hostName: ask(hostName), nodes: askEach(k3sNode(host).servers, k3sNodes) };
   },

@@ -10,6 +10,7 @@ import { type ServerData, serverData } from '../facts/k3s-server-data.ts';
 import { lastLogLines, startState } from '../facts/k3s-start.ts';
 import { causeOf } from '../k3s/log-causes.ts';
 import { unitName } from '../k3s/paths.ts';
+import { quorumOf } from '../k3s/quorum.ts';
 import { type K3sNodeView, k3sNode, nodeNameOf } from './k3s-node.ts';
 import { type NodesByServer, readinessWaits, withReadyNode } from './k3s-readiness.ts';
 
@@ -30,6 +31,12 @@ export const k3sServiceStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
     'k3s is enabled and runs with the binary, config, arguments and variables that are on disk; after a start its node is Ready and, on a server with etcd, a voter.',
   args: Type.Object({}, { additionalProperties: false }),
   examples: ['- k3s_service:\n'],
+  alters: ['service', 'data', 'nodes'],
+  outcome: ({ nodes, hostName: called }, _args, host) => {
+    if (nodes === undefined || called === undefined) return {};
+    const node = k3sNode(host);
+    return { nodes: withReadyNode(node, nodeNameOf(node, called.inUse), nodes) };
+  },
   look(_args, host) {
     const { role, settings, servers } = k3sNode(host);
     return {
@@ -53,7 +60,8 @@ export const k3sServiceStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
     const actions: Action[] = service.enabled ? [] : [enableAction(unit)];
     const starts = !runs || stale.length > 0;
     if (runs && starts && node.role === 'server') {
-      const hindrance = quorumHindrance(name, seen.nodes.get(host.name));
+      const own = seen.nodes.get(host.name);
+      const hindrance = quorumHindrance(name, own !== undefined && 'nodes' in own ? own.nodes : undefined);
       if (hindrance !== undefined) {
         return refuse(hindrance, 'Bring the other servers back first; fleet restarts one server at a time.');
       }
@@ -71,7 +79,14 @@ export const k3sServiceStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
         ? { touches: ['k3s:server-data:*', 'k3s:kubeconfig', 'file:*', 'content:*'] }
         : {}),
       after: {
-        service: { ...service, state: 'active', enabled: true, needsDaemonReload: false, newerThanStart: [] },
+        service: {
+          ...service,
+          state: 'active',
+          enabled: true,
+          needsDaemonReload: false,
+          newerThanStart: [],
+          readAnew: stale,
+        },
         nodes: withReadyNode(node, name, seen.nodes),
       },
     });
@@ -110,11 +125,14 @@ export function startAction(unit: string, running: boolean): Action {
     what: `${verb} ${unit}`,
     script: sh`if [ -d /run/systemd/system ]; then
   systemctl daemon-reload; systemctl reset-failed ${unit} 2> /dev/null; systemctl ${verb} --no-block ${unit}
+  # On a busy host the job waits its turn: whoever looks now would find that nothing was done.
+  for turn in 1 2 3 4 5 6 7 8 9 10; do [ "$(systemctl show -p ActiveState --value ${unit})" = inactive ] || break; sleep 0.2 2> /dev/null || sleep 1; done
 else rc-service ${unit} ${verb}; fi`,
   };
 }
 
-function startWait(node: K3sNodeView, before: InUse): Action {
+/** Until the service is up, by another process than the one that was there before. */
+export function startWait(node: K3sNodeView, before: InUse): Action {
   return waitUntil({
     what: `${unitName(node.role)} to start`,
     fact: startState(node.role),
@@ -149,18 +167,19 @@ function likely(line: string): string {
  * Why etcd would lose its quorum if this server stopped now. One or two servers cannot be restarted without that, and
  * where the quorum is lost already a restart takes nothing away.
  */
-function quorumHindrance(
+export function quorumHindrance(
   name: string,
-  seen: { readonly nodes: readonly K3sNode[] } | { readonly unavailable: string } | undefined,
+  nodes: readonly K3sNode[] | undefined,
+  doing = 'restarting',
 ): string | undefined {
-  if (seen === undefined || 'unavailable' in seen) return undefined;
-  const members = seen.nodes.filter((node) => node.etcdVoter !== undefined);
+  if (nodes === undefined) return undefined;
+  const members = nodes.filter((node) => node.etcdVoter !== undefined);
   if (members.length < 3) return undefined;
   const others = members.filter((node) => node.name !== name && node.ready && node.etcdVoter === true);
-  const quorum = Math.floor(members.length / 2) + 1;
+  const quorum = quorumOf(members.length);
   if (others.length >= quorum) return undefined;
   const away = members
     .filter((node) => node.name !== name && !others.includes(node))
     .map((node) => node.name);
-  return `restarting ${name} would leave ${others.length} of ${members.length} etcd members, ${quorum} are needed (not well: ${away.join(', ')})`;
+  return `${doing} ${name} would leave ${others.length} of ${members.length} etcd members, ${quorum} are needed (not well: ${away.join(', ')})`;
 }

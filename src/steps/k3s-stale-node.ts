@@ -31,6 +31,7 @@ export const k3sStaleNodeStep = defineStep<ReturnType<typeof Type.Object>, Seen>
     'The cluster remembers no earlier life of this host: before a wiped or replaced host joins, its old Node, node password and etcd member are removed.',
   args: Type.Object({}, { additionalProperties: false }),
   examples: ['- k3s_stale_node:\n'],
+  alters: ['nodes'],
   look(_args, host) {
     const { servers, settings } = k3sNode(host);
     return {

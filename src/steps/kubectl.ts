@@ -224,6 +224,7 @@ export const k8sInfoStep = defineStep<typeof infoArgs, InfoSeen>({
 - debug: msg="{{ dns.resources | map(attribute='status.phase') | list }}"`,
     `- k8s_info: {kind: Deployment, name: traefik, namespace: kube-system, wait: true, wait_timeout: 300}`,
   ],
+  readsOnly: true,
   look: (args, host) => ({ found: askOn(serverFor(args, host), objectsFound(wordsOf(args))) }),
   plan({ found }, args, host): Plan<InfoSeen> {
     if ('unavailable' in found) return unaskable(found.unavailable, host);

@@ -15,6 +15,7 @@ export const pingStep = defineStep<typeof args, { me: Identity }>({
   summary: 'The host answers, and we are who we want to be there.',
   args,
   examples: [`- ping:`],
+  readsOnly: true,
   look: () => ({ me: ask(identity) }),
   plan: (seen, args) => unchanged(`answers as ${seen.me.user}`, { ping: args.data ?? 'pong' }),
 });

@@ -13,6 +13,7 @@ export const setFactStep = defineStep<typeof args, Record<never, never>>({
   summary: 'Sets variables of a host for the rest of the run.',
   args,
   examples: [`- set_fact:\n    k3s_node_ip: "{{ ansible_default_ipv4.address }}"`],
+  readsOnly: true,
   look: () => ({}),
   plan(_seen, args) {
     const { cacheable: _ignored, ...facts } = args as Record<string, unknown>;

@@ -22,6 +22,7 @@ export const setupStep = defineStep<typeof args, { facts: HostFacts }>({
     'Facts of the host become variables: ansible_distribution, ansible_default_ipv4, ansible_memtotal_mb and more.',
   args,
   examples: [`- setup:\n    filter: ansible_default_ipv4`],
+  readsOnly: true,
   look: () => ({ facts: ask(hostFacts) }),
   plan(seen, args) {
     const { ansible_facts, variables } = ansibleFactsOf(seen.facts);

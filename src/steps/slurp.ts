@@ -5,7 +5,7 @@ import { type FetchedFile, fetchedFile } from '../facts/file.ts';
 import { path } from './arguments.ts';
 
 const args = Type.Object(
-  { src: path('A file of at most 1 MiB.', { aliases: ['path'] }) },
+  { src: path('A file of at most 10 MiB.', { aliases: ['path'] }) },
   { additionalProperties: false },
 );
 
@@ -21,12 +21,13 @@ export const slurpStep = defineStep<typeof args, Seen>({
   examples: [
     `- slurp: src=/etc/machine-id\n  register: id\n- debug: msg="{{ id.content | b64decode | trim }}"`,
   ],
+  readsOnly: true,
   look: (args) => ({ source: ask(fetchedFile(args.src)) }),
   plan({ source }, args): Plan<Seen> {
     if (source.kind === 'missing') return refuse(`${args.src} does not exist on the host`, 'Correct src.');
     if (source.kind === 'not-a-file') return refuse(`${args.src} is no regular file`, 'Name a file.');
     if (source.kind === 'too-large')
-      return refuse(`${args.src} is larger than 1 MiB`, 'Ask for a part of it with a command.');
+      return refuse(`${args.src} is larger than 10 MiB`, 'Ask for a part of it with a command.');
     return unchanged(`${args.src} is read`, {
       source: args.src,
       encoding: 'base64',

@@ -34,6 +34,7 @@ export const statStep = defineStep<typeof args, Seen>({
   examples: [
     `- stat: path=/etc/rancher/k3s/config.yaml\n  register: config\n- debug: msg="{{ config.stat.exists }}"`,
   ],
+  readsOnly: true,
   look: (args) => ({
     file: ask(fileAt(args.path)),
     ...(args.get_checksum === false

@@ -88,6 +88,7 @@ function variablesOf(values: Readonly<Record<string, unknown>>): Variables {
     raw: (name) => values[name],
     where: () => undefined,
     get: (name) => values[name],
+    levels: (name) => (Object.hasOwn(values, name) ? [values[name]] : []),
     with: (more) => variablesOf({ ...values, ...more }),
     template: (value) => value,
     test: (expression) => (typeof expression === 'boolean' ? expression : Boolean(values[expression])),

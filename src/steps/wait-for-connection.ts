@@ -21,6 +21,7 @@ export const waitForConnectionStep = defineStep<typeof args, { me: Identity }>({
   summary: 'The host answers.',
   args,
   examples: [`- wait_for_connection: timeout=300`],
+  readsOnly: true,
   look: () => ({ me: ask(identity) }),
   plan(seen, args) {
     if (!args.delay) return unchanged(`answers as ${seen.me.user}`, { elapsed: 0 });

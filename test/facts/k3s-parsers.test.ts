@@ -186,6 +186,8 @@ if [ -f /etc/rancher/k3s/k3s.env ]; then sourcex /etc/rancher/k3s/k3s.env; fi
 });
 
 describe('the nodes', () => {
+  const unmarked = { labels: {}, taints: [], byFleet: { labels: [], taints: [] } };
+
   it('as kubectl prints the fields', () => {
     const line = (...fields: string[]) => `${fields.join('\t')}\n`;
     const seen = read(
@@ -198,9 +200,28 @@ describe('the nodes', () => {
         '',
         'true',
         '10.0.0.1 s1',
+        '',
+        '',
+        '{"disk":"ssd"}',
+        '[{"effect":"NoSchedule","key":"dedicated","value":"db"},{"effect":"NoExecute","key":"gone"}]',
+        '{"labels":["disk"],"taints":["dedicated:NoSchedule"]}',
         'kubelet is posting ready status',
       ) +
-        line('s2', 'True', 'False', 'v1.33.4+k3s1', '', 'true', '10.0.0.2 fd00::2 s2', 'x') +
+        line(
+          's2',
+          'True',
+          'False',
+          'v1.33.4+k3s1',
+          '',
+          'true',
+          '10.0.0.2 fd00::2 s2',
+          '',
+          '',
+          '',
+          '',
+          '',
+          'x',
+        ) +
         line(
           'a1',
           'Unknown',
@@ -209,9 +230,14 @@ describe('the nodes', () => {
           'true',
           '',
           '10.0.0.3',
+          'fleet',
+          'v1.33.4+k3s1',
+          '{}',
+          '',
+          'no JSON',
           'Kubelet stopped\tposting node status.',
         ) +
-        line('a2', '', '', '', '', '', '', ''),
+        line('a2', '', '', '', '', '', '', '', '', '', '', '', ''),
     );
     expect(seen).toEqual({
       nodes: [
@@ -222,8 +248,18 @@ describe('the nodes', () => {
           etcdVoter: true,
           version: 'v1.33.4+k3s1',
           unschedulable: false,
+          cordonedByFleet: false,
+          drainedFor: undefined,
           controlPlane: true,
           addresses: ['10.0.0.1', 's1'],
+          marks: {
+            labels: { disk: 'ssd' },
+            taints: [
+              { key: 'dedicated', value: 'db', effect: 'NoSchedule' },
+              { key: 'gone', value: '', effect: 'NoExecute' },
+            ],
+            byFleet: { labels: ['disk'], taints: ['dedicated:NoSchedule'] },
+          },
         },
         {
           name: 's2',
@@ -232,8 +268,11 @@ describe('the nodes', () => {
           etcdVoter: false,
           version: 'v1.33.4+k3s1',
           unschedulable: false,
+          cordonedByFleet: false,
+          drainedFor: undefined,
           controlPlane: true,
           addresses: ['10.0.0.2', 'fd00::2', 's2'],
+          marks: unmarked,
         },
         {
           name: 'a1',
@@ -242,8 +281,11 @@ describe('the nodes', () => {
           etcdVoter: undefined,
           version: 'v1.32.1+k3s1',
           unschedulable: true,
+          cordonedByFleet: true,
+          drainedFor: 'v1.33.4+k3s1',
           controlPlane: false,
           addresses: ['10.0.0.3'],
+          marks: unmarked,
         },
         {
           name: 'a2',
@@ -252,8 +294,11 @@ describe('the nodes', () => {
           etcdVoter: undefined,
           version: '',
           unschedulable: false,
+          cordonedByFleet: false,
+          drainedFor: undefined,
           controlPlane: false,
           addresses: [],
+          marks: unmarked,
         },
       ],
     });

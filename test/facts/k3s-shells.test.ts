@@ -10,12 +10,14 @@ import { imageArchives } from '../../src/facts/k3s-images.ts';
 import { inUse } from '../../src/facts/k3s-in-use.ts';
 import { installation } from '../../src/facts/k3s-installation.ts';
 import { serverKubeconfig } from '../../src/facts/k3s-kubeconfig.ts';
+import { k3sLeftovers } from '../../src/facts/k3s-leftovers.ts';
 import { manifestDigests } from '../../src/facts/k3s-manifests.ts';
 import { apiReady, k3sNodes } from '../../src/facts/k3s-nodes.ts';
 import { serverData } from '../../src/facts/k3s-server-data.ts';
 import { lastLogLines, startState } from '../../src/facts/k3s-start.ts';
 import { k3sTraces } from '../../src/facts/k3s-traces.ts';
 import { userKubectl } from '../../src/facts/k3s-user-kubectl.ts';
+import { leftovers } from '../../src/facts/leftovers.ts';
 import { runIn, shells } from '../steps/here.ts';
 
 const folder = mkdtempSync(join(tmpdir(), "fleet k3s' $(x)-"));
@@ -59,6 +61,8 @@ const facts: readonly Fact<unknown>[] = [
   lastLogLines('server'),
   lastLogLines('agent'),
   k3sTraces(at('etcd'), '/etc/systemd/system'),
+  k3sLeftovers(at('etcd'), 'root'),
+  leftovers(at('etcd'), at('units')),
   userKubectl('root'),
   userKubectl("no-such-'user"),
 ];

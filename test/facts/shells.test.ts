@@ -21,17 +21,21 @@ import { firewalldZone, nftRules, ufwState } from '../../src/facts/firewall.ts';
 import { hostFacts } from '../../src/facts/host.ts';
 import { hostName } from '../../src/facts/host-name.ts';
 import { identity } from '../../src/facts/identity.ts';
+import { iptables } from '../../src/facts/iptables.ts';
 import { k3sFirewalld, nodeAddresses, ufwFiltersIpv6 } from '../../src/facts/k3s-firewall.ts';
+import { k3sNftables } from '../../src/facts/k3s-nftables.ts';
 import { kernelModule } from '../../src/facts/kernel-module.ts';
 import { mountsInUse } from '../../src/facts/mount.ts';
+import { nodeRoutes } from '../../src/facts/node-routes.ts';
 import { debFile, packages } from '../../src/facts/package.ts';
 import { connectionsOn, tcpPort } from '../../src/facts/port.ts';
-import { freeSpace } from '../../src/facts/preflight.ts';
+import { freeSpace, otherKubernetes, reachOf } from '../../src/facts/preflight.ts';
 import { selinuxState } from '../../src/facts/selinux.ts';
 import { service } from '../../src/facts/service.ts';
 import { sudoPath } from '../../src/facts/sudo-path.ts';
 import { swapState } from '../../src/facts/swap.ts';
 import { sysctlInUse } from '../../src/facts/sysctl.ts';
+import { timeService } from '../../src/facts/time-service.ts';
 import { runIn, shells } from '../steps/here.ts';
 
 const folder = mkdtempSync(join(tmpdir(), "fleet facts' $(x)-"));
@@ -113,6 +117,14 @@ const facts: readonly Fact<unknown>[] = [
   appArmor,
   sudoPath,
   nftRules,
+  k3sNftables,
+  iptables,
+  nodeRoutes(['127.0.0.1']),
+  timeService,
+  otherKubernetes,
+  reachOf({ tcp: [{ address: '127.0.0.1', port: 1 }], udp: [], names: [] }),
+  reachOf({ tcp: [], udp: [{ address: '127.0.0.1', port: 1 }], names: [] }),
+  reachOf({ tcp: [], udp: [], names: ['localhost'] }),
   timezone('Etc/UTC'),
   timezone('No/Where'),
 ];
@@ -205,6 +217,16 @@ describe('what the facts say of this machine', () => {
     expect(state.installed.get('bash')).toMatch(/^5\./);
     expect(state.installed.has('awk'), 'mawk provides awk').toBe(true);
     expect(state.installed.has('no-such-package')).toBe(false);
+  });
+
+  test('who is reached, and who listens nowhere', () => {
+    const port = { address: '127.0.0.1', port: 1 };
+    const reached = ask(reachOf({ tcp: [port], udp: [port], names: ['localhost'] }));
+    expect(reached.isNew && Object.fromEntries(reached.ways)).toEqual({
+      'tcp 127.0.0.1 1': 'refused',
+      'udp 127.0.0.1 1': 'refused',
+      'name localhost': 'open',
+    });
   });
 
   test('the host', () => {

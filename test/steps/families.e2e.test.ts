@@ -1,48 +1,118 @@
-import { afterAll, beforeAll, describe, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parseHostFacts } from '../../src/facts/host.ts';
+import { systemUpgrades } from '../../src/facts/system-upgrades.ts';
+import { k3sSelinuxStep } from '../../src/steps/k3s-selinux.ts';
+import { k3sTimeSyncStep } from '../../src/steps/k3s-time-sync.ts';
+import { systemUpgradeStep } from '../../src/steps/system-upgrade.ts';
+import { nodesOf } from '../k3s/inventory-of.ts';
 import { StepNode } from './on-node.ts';
 
-/** RPM steps with the real dnf and zypper on a node that calls itself Rocky or openSUSE, with a local repository. */
+/** Packages with the real dnf, zypper and pacman, each on a node of its family with a small repository of its own. */
 
-let node: StepNode;
-let isReady = false;
+const families = ['rocky', 'opensuse', 'arch'] as const;
+const nodes = new Map<string, StepNode>();
 
 beforeAll(async () => {
-  node = await StepNode.start();
-  isReady = await node.installs('rpm dnf zypper createrepo-c');
-  if (!isReady) return;
-  const made = await node.run(`set -e
-# Debian's rpm keeps its database in HOME; the distributions that it plays here do not.
-mkdir -p /etc/rpm /var/lib/rpm && echo '%_dbpath /var/lib/rpm' >/etc/rpm/macros && rpm --initdb
-mkdir -p /repo /etc/yum.repos.d /etc/zypp/repos.d && cd /repo
-make_rpm() {
-  printf 'Name: %s\\nVersion: %s\\nRelease: 1\\nSummary: t\\nLicense: t\\nBuildArch: noarch\\n%%description\\nt\\n%%files\\n' "$1" "$2" >"$1.spec"
-  rpmbuild -bb --define '_rpmdir /repo' "$1.spec" >/dev/null 2>&1
-}
-make_rpm fleet-base 1.0
-make_rpm fleet-one 1.0
-make_rpm fleet-one 2.0
-make_rpm fleet-two 1.5
-createrepo_c -q /repo
-# zypper takes an empty database for a broken one.
-rpm -i /repo/noarch/fleet-base-1.0-1.noarch.rpm
-printf '[fleet]\\nname=fleet\\nbaseurl=file:///repo\\nenabled=1\\ngpgcheck=0\\n' >/etc/yum.repos.d/fleet.repo
-cp /etc/yum.repos.d/fleet.repo /etc/zypp/repos.d/fleet.repo`);
-  if (made.code !== 0) throw new Error(made.stderr);
+  for (const family of families) nodes.set(family, await StepNode.start(family));
 });
 afterAll(async () => {
-  await node?.stop();
+  await Promise.all([...nodes.values()].map((node) => node.stop()));
 });
 
-describe.each([
-  ['dnf', 'ID="rocky"\\nID_LIKE="rhel centos fedora"'],
-  ['zypper', 'ID="opensuse-leap"\\nID_LIKE="suse opensuse"'],
-])('%s', (manager, osRelease) => {
-  test('installs, upgrades, removes', async (context) => {
-    if (!isReady) context.skip();
-    await node.run(`rm -f /etc/os-release; printf '${osRelease}\\nVERSION_ID=9\\n' >/etc/os-release`);
-    await node.lands('package', { name: ['fleet-one=1.0', 'fleet-two'] });
-    await node.lands('package', { name: 'fleet-one', state: 'latest' });
-    await node.lands(manager, { name: 'fleet-two', state: 'absent' });
-    await node.lands('package', { name: 'fleet-one', state: 'absent' });
+function on(family: string): StepNode {
+  const node = nodes.get(family);
+  if (node === undefined) throw new Error(family);
+  return node;
+}
+
+const factsOf = async (node: StepNode) =>
+  parseHostFacts({
+    stdout: `===os\n${await node.says('cat /etc/os-release')}\n===uname\nx86_64\n`,
+    stderr: '',
+    code: 0,
   });
+
+describe.each([
+  ['rocky', 'dnf'],
+  ['opensuse', 'zypper'],
+  ['arch', 'pacman'],
+] as const)('%s', (family, manager) => {
+  test('installs and removes', async () => {
+    const node = on(family);
+    await node.lands('package', { name: ['chrony'] });
+    await node.lands(manager, { name: 'chrony', state: 'absent' });
+  });
+
+  test('upgrades everything, and then nothing more', async () => {
+    const node = on(family);
+    const upgrades = async () => systemUpgrades.parse(await node.run(systemUpgrades.sh.text));
+    const before = await upgrades();
+    expect(before).toEqual({ manager, packages: ['tzdata'] });
+    const host = (await nodesOf({ servers: ['s1'] }))('s1');
+    const traces = { serverUninstaller: false, agentUninstaller: false, paths: [], folders: [] };
+    const plan = systemUpgradeStep.plan({ upgrades: before, traces }, {}, host);
+    expect(plan).toMatchObject({ verdict: 'change', actions: [{ kind: 'run' }, { kind: 'reboot' }] });
+    if (plan.verdict === 'change') await node.perform(plan.actions.slice(0, 1));
+    expect((await upgrades()).packages).toEqual([]);
+  });
+});
+
+test('a version that is named, and the newest', async () => {
+  await on('rocky').run('dnf -y -q remove tzdata');
+  await on('rocky').lands('package', { name: ['tzdata=2024a'] });
+  await on('rocky').lands('package', { name: 'tzdata', state: 'latest' });
+  expect(await on('rocky').says('rpm -q tzdata')).toBe('tzdata-2025b-1.noarch');
+});
+
+test.each([
+  ['rocky', 'dnf'],
+  ['opensuse', 'zypper'],
+] as const)(
+  "SELinux' policy comes to %s with what it needs, and the repository goes again",
+  async (family, manager) => {
+    const node = on(family);
+    // No kernel here has SELinux: what it would say is put in its place.
+    const policy = { mode: 'enforcing' as const, installed: [] };
+    const packages = {
+      manager,
+      installed: new Map<string, string>(),
+      upgrades: new Map<string, string>(),
+      listsAgeS: undefined,
+    };
+    const repositories = 'ls /etc/yum.repos.d /etc/zypp/repos.d 2>/dev/null; true';
+    const before = await node.says(repositories);
+    // The node's own repository must not be what it comes from.
+    await node.run('cp -r /opt/fake-node/repositories/rpm /tmp/mirror');
+    const plan = k3sSelinuxStep.plan(
+      { policy, facts: await factsOf(node), packages },
+      { repo_url: 'file:///tmp/mirror', repo_key: 'none' },
+      (await nodesOf({ servers: ['s1'] }))('s1'),
+    );
+    expect(plan.verdict).toBe('change');
+    if (plan.verdict === 'change') await node.perform(plan.actions);
+    expect(await node.says("rpm -qa --qf '%{NAME}\\n' '*selinux*' | sort")).toBe(
+      'container-selinux\nk3s-selinux\nselinux-policy',
+    );
+    expect(await node.says(repositories)).toBe(before);
+  },
+);
+
+test('a time service is installed and started', async () => {
+  const node = on('opensuse');
+  // What chronyd would be, on machines that own their clock.
+  await node.run(
+    "printf '[Service]\\nType=oneshot\\nRemainAfterExit=yes\\nExecStart=/bin/true\\n[Install]\\nWantedBy=multi-user.target\\n' >/lib/systemd/system/chronyd.service",
+  );
+  const plan = k3sTimeSyncStep.plan(
+    {
+      time: { active: [], installed: [], guest: false },
+      packages: { manager: 'zypper', installed: new Map(), upgrades: new Map(), listsAgeS: undefined },
+    },
+    {},
+    (await nodesOf({ servers: ['s1'] }))('s1'),
+  );
+  if (plan.verdict === 'change') await node.perform(plan.actions);
+  expect(await node.says('rpm -q chrony; systemctl is-active chronyd; systemctl is-enabled chronyd')).toBe(
+    'chrony-4.5-1.noarch\nactive\nenabled',
+  );
 });

@@ -37,6 +37,7 @@ export function plainVariables(values: Readonly<Record<string, unknown>> = {}): 
     raw: (name) => values[name],
     where: () => undefined,
     get: (name) => values[name],
+    levels: (name) => (name in values ? [values[name]] : []),
     with: (more) => plainVariables({ ...values, ...more }),
     template: (value) =>
       typeof value === 'string'

@@ -218,7 +218,7 @@ describe('removing k3s', () => {
     ],
   ])('%s', async (_name, serverUninstaller, agentUninstaller, paths, actions) => {
     const host = (await nodesOf())('s1');
-    const seen = { traces: { serverUninstaller, agentUninstaller, paths } };
+    const seen = { traces: { serverUninstaller, agentUninstaller, paths, folders: [] } };
     const plan = decided(k3sAbsentStep, seen, host);
     expect(actionsIn(plan)).toEqual(actions);
     if (actions.length > 0) expect(settled(k3sAbsentStep, seen, host).verdict).toBe('unchanged');
@@ -257,6 +257,8 @@ describe('an earlier life of a host', () => {
     etcdVoter: true,
     version: '',
     unschedulable: false,
+    cordonedByFleet: false,
+    drainedFor: undefined,
     controlPlane: true,
     addresses: ['10.0.0.1'],
     ...more,

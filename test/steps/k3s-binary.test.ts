@@ -1,21 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { Secret } from '../../src/core/secret.ts';
 import type { AirgapFile } from '../../src/facts/airgap-folder.ts';
+import { sha256Of } from '../../src/facts/file.ts';
 import type { InstalledBinary } from '../../src/facts/k3s-binary.ts';
 import type { InUse } from '../../src/facts/k3s-in-use.ts';
 import type { ServerData } from '../../src/facts/k3s-server-data.ts';
 import { mustParseVersion, parseVersion } from '../../src/k3s/version.ts';
 import { k3sBinaryStep } from '../../src/steps/k3s-binary.ts';
-import { k3sImagesStep } from '../../src/steps/k3s-images.ts';
-import {
-  actionsIn,
-  clusterToken,
-  decided,
-  type Nodes,
-  nodesOf,
-  scriptsIn,
-  settled,
-} from '../k3s/inventory-of.ts';
+import { k3sStageStep } from '../../src/steps/k3s-stage.ts';
+import { clusterToken, decided, type Nodes, nodesOf, scriptsIn, settled } from '../k3s/inventory-of.ts';
 
 const running: InUse = {
   state: 'active',
@@ -37,6 +30,8 @@ interface Case {
   readonly on?: string;
   readonly nodes?: Nodes;
   readonly version?: string;
+  /** What waits beside it. */
+  readonly staged?: string;
   readonly machine?: string;
   readonly broken?: string;
   readonly wanted?: string;
@@ -48,6 +43,7 @@ async function planned({
   on = 's1',
   nodes = {},
   version,
+  staged,
   machine = 'x86_64',
   broken,
   wanted = 'v1.33.4+k3s1',
@@ -60,10 +56,24 @@ async function planned({
     ...(broken === undefined ? {} : { broken }),
   };
   const view = (await nodesOf(nodes))(on);
-  const all = { installed, wanted: mustParseVersion(wanted), airgap, data, inUse: running };
-  return { plan: decided(k3sBinaryStep, all, view), all, view };
+  const beside = new Map(staged === undefined ? [] : [[stagedFrom, parseVersion(staged)] as const]);
+  const needs = { installed, staged: beside, wanted: mustParseVersion(wanted), airgap, data };
+  const all = { ...needs, inUse: running };
+  return {
+    plan: decided(k3sBinaryStep, all, view),
+    stage: decided(k3sStageStep, needs, view),
+    all,
+    needs,
+    view,
+  };
 }
 
+/** The name under which the release waits, from where it is published. */
+const stagedFrom = sha256Of('https://github.com/k3s-io/k3s/releases/download/v1.33.4%2Bk3s1/k3s').slice(
+  0,
+  16,
+);
+const waiting = `/usr/local/bin/.k3s-staged-by-fleet/${stagedFrom}`;
 const release = 'https://github.com/k3s-io/k3s/releases/download/v1.33.4%2Bk3s1';
 
 describe('the binary', () => {
@@ -165,53 +175,49 @@ describe('the binary', () => {
   });
 });
 
-describe('the images of an airgap folder', () => {
-  const nodes = { vars: { airgap_dir: '/srv/airgap' } };
-  const folder = [
-    'k3s-airgap-images-amd64.tar.zst',
-    'k3s-airgap-images-arm64.tar.zst',
-    'own.tar.gz',
-    'k3s',
-    'notes.txt',
-  ].map(file);
-  const digests = new Map(folder.map(({ name }) => [name, `sum of ${name}`]));
-  const there = (...names: string[]) =>
-    new Map(names.map((name) => [name, { sizeBytes: 1, sha256: `sum of ${name}` }]));
-  const seen = (archives: ReadonlyMap<string, unknown>, machine = 'x86_64') => ({
-    installed: { machine, version: undefined },
-    folder,
-    digests,
-    archives,
+describe('a binary that waits for its turn', () => {
+  it('is brought beside what is installed, which stays', async () => {
+    const { stage, needs, view } = await planned({ version: 'v1.33.1+k3s1', data: member });
+    expect(stage).toMatchObject({
+      verdict: 'change',
+      actions: [{ kind: 'run' }, { kind: 'upload', path: waiting, mode: '0755' }],
+    });
+    expect(settled(k3sStageStep, needs, view).verdict).toBe('unchanged');
   });
 
-  it('stay where they are right, and are none without the folder', async () => {
-    const right = there('k3s-airgap-images-amd64.tar.zst', 'own.tar.gz');
-    expect(decided(k3sImagesStep, seen(right), (await nodesOf(nodes))('s1')).verdict).toBe('unchanged');
-    expect(
-      decided(k3sImagesStep, { ...seen(there()), folder: [], digests: new Map() }, (await nodesOf())('s1'))
-        .verdict,
-    ).toBe('unchanged');
+  it('is put in place by a rename, newer than what runs, and nothing is sent', async () => {
+    const { plan, stage } = await planned({ version: 'v1.33.1+k3s1', staged: 'v1.33.4+k3s1', data: member });
+    expect(stage.verdict).toBe('unchanged');
+    expect(scriptsIn(plan)).toBe(
+      `touch ${waiting} && mv -f ${waiting} /usr/local/bin/k3s && rm -rf /usr/local/bin/.k3s-staged-by-fleet`,
+    );
   });
 
-  it.each<[string, string, string[], string[]]>([
-    ['all', 'x86_64', [], ['k3s-airgap-images-amd64.tar.zst', 'own.tar.gz']],
-    ['what is missing', 'x86_64', ['own.tar.gz'], ['k3s-airgap-images-amd64.tar.zst']],
-    ['those of the machine', 'aarch64', [], ['k3s-airgap-images-arm64.tar.zst', 'own.tar.gz']],
-  ])('are sent: %s', async (_name, machine, names, sent) => {
-    const host = (await nodesOf(nodes))('s1');
-    const plan = decided(k3sImagesStep, seen(there(...names), machine), host);
-    expect(actionsIn(plan)).toEqual([
-      'make /var/lib/rancher/k3s/agent/images',
-      ...sent.map((name) => `send /var/lib/rancher/k3s/agent/images/${name}`),
-    ]);
-    expect(settled(k3sImagesStep, seen(there(...names), machine), host).verdict).toBe('unchanged');
+  it('of the same version but from elsewhere is another file, and replaced', async () => {
+    const vars = { artifact_url: 'https://mirror.example/k3s' };
+    const { stage } = await planned({
+      nodes: { vars },
+      version: 'v1.33.1+k3s1',
+      staged: 'v1.33.4+k3s1',
+      data: member,
+    });
+    expect(stage).toMatchObject({ verdict: 'change', actions: [{ kind: 'run' }, { kind: 'upload' }] });
   });
 
-  it('are sent again where one differs', async () => {
-    const damaged = new Map([
-      ...there('own.tar.gz'),
-      ['k3s-airgap-images-amd64.tar.zst', { sizeBytes: 1, sha256: 'other' }],
-    ]);
-    expect(actionsIn(decided(k3sImagesStep, seen(damaged), (await nodesOf(nodes))('s1')))).toHaveLength(2);
+  it('of another release is replaced', async () => {
+    const { plan, stage } = await planned({ version: 'v1.33.1+k3s1', staged: 'v1.33.2+k3s1', data: member });
+    expect(stage).toMatchObject({ verdict: 'change', actions: [{ kind: 'run' }, { kind: 'upload' }] });
+    expect(plan).toMatchObject({
+      verdict: 'change',
+      actions: [{ kind: 'upload', path: '/usr/local/bin/k3s' }],
+    });
+  });
+
+  it('is refused before anything is sent where a minor version would be skipped', async () => {
+    const { stage } = await planned({ version: 'v1.31.1+k3s1', data: member });
+    expect(stage).toMatchObject({
+      verdict: 'refuse',
+      because: expect.stringMatching(/skip a minor version/),
+    });
   });
 });

@@ -6,6 +6,7 @@ import type { InUse } from '../../src/facts/k3s-in-use.ts';
 import type { ServerData } from '../../src/facts/k3s-server-data.ts';
 import type { SelinuxMode } from '../../src/facts/selinux.ts';
 import { configPath, fleetConfigPath, registriesPath } from '../../src/k3s/paths.ts';
+import { mustParseVersion } from '../../src/k3s/version.ts';
 import { k3sConfigStep } from '../../src/steps/k3s-config.ts';
 import { k3sMembershipStep } from '../../src/steps/k3s-membership.ts';
 import { k3sRegistriesStep } from '../../src/steps/k3s-registries.ts';
@@ -43,6 +44,11 @@ function site(text: string | undefined, mode = '0600') {
   };
 }
 
+/** The same for the step that also asks which release the text is for. */
+function ownSite(text: string | undefined, mode?: string) {
+  return { ...site(text, mode), wanted: mustParseVersion('v1.33.4+k3s1') };
+}
+
 describe('config.yaml', () => {
   const config = `token: ${password}\ntls-san:\n  - k3s.example.org\n`;
   const nodes = { vars: { server_config_yaml: config } };
@@ -53,7 +59,7 @@ describe('config.yaml', () => {
     ['none, where the inventory says nothing', {}, undefined],
     ['none, where it says only blanks', { vars: { server_config_yaml: '\n  \n' } }, undefined],
   ])('stays: %s', async (_name, given, text) => {
-    expect(decided(k3sConfigStep, site(text), (await nodesOf(given))('s1')).verdict).toBe('unchanged');
+    expect(decided(k3sConfigStep, ownSite(text), (await nodesOf(given))('s1')).verdict).toBe('unchanged');
   });
 
   it.each<[string, string | undefined, string]>([
@@ -62,17 +68,17 @@ describe('config.yaml', () => {
     ['readable by all', config, '0644'],
   ])('is put in place: %s', async (_name, text, mode) => {
     const host = (await nodesOf(nodes))('s1');
-    const plan = decided(k3sConfigStep, site(text, mode), host);
+    const plan = decided(k3sConfigStep, ownSite(text, mode), host);
     expect(plan).toMatchObject({ verdict: 'change', after: { inUse: { newerThanStart: [configPath] } } });
     if (text !== config)
       expect(writtenBy(plan, configPath)).toEqual({ text: config, mode: '0600 root:root' });
-    expect(settled(k3sConfigStep, site(text, mode), host).verdict).toBe('unchanged');
+    expect(settled(k3sConfigStep, ownSite(text, mode), host).verdict).toBe('unchanged');
   });
 
   it('is shown in the diff without its secrets', async () => {
     const plan = decided(
       k3sConfigStep,
-      site(`token: old-${password}\n# token: ${password}\n`),
+      ownSite(`token: old-${password}\n# token: ${password}\n`),
       (await nodesOf(nodes))('s1'),
     );
     expect(shownOf(plan)).not.toContain(password);
@@ -90,7 +96,7 @@ describe('config.yaml', () => {
   it('where nothing but a secret differs is a change without a diff', async () => {
     const plan = decided(
       k3sConfigStep,
-      site(config.replace(password, 'other')),
+      ownSite(config.replace(password, 'other')),
       (await nodesOf(nodes))('s1'),
     );
     expect(plan.verdict).toBe('change');
@@ -104,13 +110,13 @@ describe('config.yaml', () => {
         vars: { server_config_yaml: config, agent_config_yaml: 'node-label: [a=b]' },
       })
     )('a1');
-    expect(writtenBy(decided(k3sConfigStep, site(undefined), host), configPath).text).toBe(
+    expect(writtenBy(decided(k3sConfigStep, ownSite(undefined), host), configPath).text).toBe(
       'node-label: [a=b]\n',
     );
   });
 
   it('that is a folder is refused', async () => {
-    const seen = { ...site(undefined), file: { self: folder, followed: folder } };
+    const seen = { ...ownSite(undefined), file: { self: folder, followed: folder } };
     expect(decided(k3sConfigStep, seen, (await nodesOf(nodes))('s1'))).toMatchObject({
       verdict: 'refuse',
       because: expect.stringContaining('is a directory'),
@@ -164,7 +170,13 @@ describe('how a node belongs to its cluster', () => {
   ) =>
     decided(
       k3sMembershipStep,
-      { ...site(onDisk), servers, selinux: { inUse: selinux, onDisk: undefined, policy: '' } },
+      {
+        ...site(onDisk),
+        servers,
+        selinux: { inUse: selinux, onDisk: undefined, policy: '' },
+        iptables: undefined,
+        routes: { candidates: [], usual: undefined, toOthers: [] },
+      },
       (await nodesOf(nodes))(host),
     );
 

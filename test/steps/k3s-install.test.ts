@@ -243,8 +243,8 @@ describe('what is installed already', () => {
     [
       'another token than the cluster has',
       { nodes: { vars: { token: 'another' } }, there: installed('server', {}), servers: servers(live) },
-      /not the one that the cluster was made with/,
-      /k3s token rotate/,
+      /not the one that the cluster has/,
+      /fleet rotate token/,
     ],
     [
       'the same for an agent',
@@ -254,7 +254,7 @@ describe('what is installed already', () => {
         there: nothing('agent'),
         servers: servers(live),
       },
-      /not the one that the cluster was made with/,
+      /not the one that the cluster has/,
       /token/,
     ],
     [
@@ -328,6 +328,38 @@ describe('the token', () => {
     expect(parseEnvFile(writtenBy(given.plan, serverEnv).text).get('K3S_TOKEN')).toBe(password);
     const own = await planned({ there: nothing('server') });
     expect(writtenBy(own.plan, serverEnv).text).toBe('');
+  });
+
+  it('of a first server is never in full: its CA is not made yet, and k3s would refuse a hash', async () => {
+    const { plan } = await planned({ nodes: { vars: { token: clusterToken } }, there: nothing('server') });
+    expect(parseEnvFile(writtenBy(plan, serverEnv).text).get('K3S_TOKEN')).toBe(password);
+  });
+
+  it('of an agent is the agent-token where the cluster has one; the servers’ own is not spread further', async () => {
+    const agentToken = `K10${'a'.repeat(64)}::node:for-agents-alone`;
+    const forAgents = { ...live, agentToken: new Secret(agentToken) };
+    const { plan } = await planned({
+      host: 'a1',
+      nodes: withAgent,
+      there: nothing('agent'),
+      inUse: absent,
+      servers: servers(forAgents),
+    });
+    expect(parseEnvFile(writtenBy(plan, agentEnv).text).get('K3S_TOKEN')).toBe(agentToken);
+    const joined = installed('agent', { K3S_TOKEN: clusterToken, K3S_URL: 'https://10.0.0.1:6443' });
+    const kept = await planned({ host: 'a1', nodes: withAgent, there: joined, servers: servers(forAgents) });
+    expect(kept.plan.verdict).toBe('unchanged');
+  });
+
+  it('of servers that disagree is a rotation that was broken off: nobody guesses which one counts', async () => {
+    const other = { ...live, token: new Secret(clusterToken.replace(password, 'the-next-one')) };
+    const { plan } = await planned({
+      host: 'a1',
+      nodes: { servers: ['s1', 's2'], agents: ['a1'] },
+      there: nothing('agent'),
+      servers: servers(live, other),
+    });
+    expect(plan).toMatchObject({ verdict: 'refuse', fix: 'Finish it: fleet rotate token.' });
   });
 });
 

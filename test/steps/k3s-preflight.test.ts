@@ -1,8 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { type HostFacts, parseHostFacts } from '../../src/facts/host.ts';
 import type { InUse } from '../../src/facts/k3s-in-use.ts';
-import { freeSpace, parseListeners } from '../../src/facts/preflight.ts';
-import { type PreflightHost, preflight } from '../../src/steps/k3s-preflight.ts';
+import {
+  freeSpace,
+  otherKubernetes,
+  parseListeners,
+  parseReached,
+  type Reach,
+  type Reached,
+} from '../../src/facts/preflight.ts';
+import { type PreflightHost, preflight, type Way } from '../../src/steps/k3s-preflight.ts';
 
 /** Faults that are put in one by one, and what is found. */
 
@@ -22,9 +29,16 @@ cpuset cpu memory pids
 UTC
 1700000000
 `;
-const well: HostFacts = parseHostFacts({ stdout: answer, stderr: '', code: 0 });
+const eth0 = { interface: 'eth0', gateway: '10.0.0.254', address: '10.0.0.1' };
+const well: HostFacts = {
+  ...parseHostFacts({ stdout: answer, stderr: '', code: 0 }),
+  nameServers: ['10.0.0.254'],
+  defaultIpv4: eth0,
+  mtus: new Map([['eth0', 1500]]),
+};
 const running = { state: 'active' } as InUse;
 const stopped = { state: 'inactive' } as InUse;
+const absent = { state: 'absent' } as InUse;
 
 function host(
   name: string,
@@ -35,7 +49,13 @@ function host(
     host: name,
     role: name.startsWith('s') ? 'server' : 'agent',
     nodeName: name,
-    facts: { ...well, machineId: `id-${name}`, productUuid: `uuid-${name}`, ...facts },
+    facts: {
+      ...well,
+      machineId: `id-${name}`,
+      productUuid: `uuid-${name}`,
+      macs: new Map([['eth0', `52:54:00:00:00:${name}`]]),
+      ...facts,
+    },
     service: stopped,
     freeKiB: 50 * 1024 * 1024,
     listeners: [{ port: 22, program: 'sshd' }],
@@ -46,9 +66,29 @@ function host(
     ],
     api: undefined,
     askedMs: 300,
+    others: { found: [], follows: undefined },
+    time: { active: ['chronyd'], installed: ['chronyd'], guest: false },
+    reached: undefined,
+    ways: new Map(),
+    unproxied: ['10.42.0.0/16', '10.43.0.0/16', '10.0.0.1', '10.0.0.2'],
+    environment: [],
+    endpoints: ['10.0.0.1', 's1', '127.0.0.1'],
+    opensPorts: false,
     ...more,
   };
 }
+
+const card = (mac: string) => new Map([['eth0', mac]]);
+const reached = (ways: Readonly<Record<string, Reach>>): Reached => ({
+  isNew: true,
+  ways: new Map(Object.entries(ways)),
+});
+const toServer: ReadonlyMap<string, Way> = new Map([
+  ['tcp 10.0.0.1 6443', { what: 'API', host: 's1' }],
+  ['tcp 10.0.0.1 2379', { what: 'etcd', host: 's1' }],
+  ['udp 10.0.0.1 8472', { what: 'flannel vxlan', host: 's1' }],
+  ['tcp mirror.example.org 443', { what: 'artifact_url', host: undefined }],
+]);
 
 const found = (...hosts: readonly PreflightHost[]) =>
   preflight(hosts).map((one) => `${one.severity} ${one.host} ${one.check}: ${one.evidence}`);
@@ -141,6 +181,133 @@ describe('preflight', () => {
       [],
     ],
     ['a reboot', [host('s1', {}, { rebootPending: true })], ['warning s1 reboot: it waits for a reboot']],
+    [
+      'an API whose own server is the one that is down',
+      [
+        host('s1'),
+        host('s2', { service: running }),
+        host('a1', { api: { url: 'https://10.0.0.1:6443', state: 'closed', server: 's1' } }),
+      ],
+      [],
+    ],
+    [
+      'the same network card twice',
+      [host('s1', {}, { macs: card('aa') }), host('a1', {}, { macs: card('aa') })],
+      ['error s1 mac: mac aa is also that of a1', 'error a1 mac: mac aa is also that of s1'],
+    ],
+    [
+      "somebody else's Kubernetes",
+      [host('a1', { others: { found: ['kubeadm', 'rke2'], follows: undefined } })],
+      [
+        'error a1 other-kubernetes: a Kubernetes of kubeadm is installed',
+        'error a1 other-kubernetes: a Kubernetes of rke2 is installed',
+      ],
+    ],
+    [
+      'an agent of another cluster',
+      [host('a1', { others: { found: [], follows: 'https://k3s.old.example:6443' } })],
+      [
+        "warning a1 other-cluster: its k3s agent follows https://k3s.old.example:6443, which is none of this cluster's addresses",
+      ],
+    ],
+    ['an agent of this one', [host('a1', { others: { found: [], follows: 'https://10.0.0.1:6443' } })], []],
+    [
+      'a proxy for everything',
+      [host('s1', { environment: ['HTTPS_PROXY=http://proxy:3128', 'NO_PROXY=10.42.0.0/16,.corp'] })],
+      ['error s1 proxy: its k3s goes through a proxy, and NO_PROXY lacks 10.43.0.0/16, 10.0.0.1, 10.0.0.2'],
+    ],
+    [
+      'a proxy that is kept out of the cluster',
+      [host('s1', { environment: ['https_proxy=http://proxy:3128', 'no_proxy=10.0.0.0/8'] })],
+      [],
+    ],
+    [
+      'no default route',
+      [host('a1', { service: absent }, { defaultIpv4: undefined })],
+      ['warning a1 default-route: it has no default route, by which k3s finds its own address'],
+    ],
+    [
+      'no name server',
+      [host('a1', {}, { nameServers: [] })],
+      ['warning a1 dns: /etc/resolv.conf names no name server'],
+    ],
+    [
+      'nobody minds the clock',
+      [host('a1', { time: { active: [], installed: ['chronyd'], guest: false } })],
+      ['warning a1 time-sync: no time service runs'],
+    ],
+    [
+      'a container, whose host minds it',
+      [host('a1', { time: { active: [], installed: [], guest: true } })],
+      [],
+    ],
+    [
+      'a name that does not resolve',
+      [host('a1', { reached: reached({ 'name k3s.example.org': 'refused', 'name s1': 'open' }) })],
+      ['error a1 name: it cannot resolve k3s.example.org'],
+    ],
+    [
+      'jumbo frames on one side',
+      [host('s1', {}, { mtus: new Map([['eth0', 9000]]) }), host('a1')],
+      ['warning s1 mtu: its MTU is 9000, that of others 1500'],
+    ],
+    [
+      'a tunnel for a network',
+      [host('a1', {}, { mtus: new Map([['eth0', 1280]]) })],
+      ['error a1 mtu: its MTU is 1280: pods would be left with less than 1280'],
+    ],
+    [
+      'closed ports between servers',
+      [
+        host('s1', { reached: reached({}) }),
+        host('s2', {
+          ways: toServer,
+          reached: reached({
+            'tcp 10.0.0.1 2379': 'silent',
+            'tcp 10.0.0.1 6443': 'refused',
+            'udp 10.0.0.1 8472': 'silent',
+          }),
+        }),
+      ],
+      [
+        'error s2 tcp-port: 2379/tcp of s1 (10.0.0.1) (etcd) does not answer',
+        'warning s2 udp-port: 8472/udp of s1 (10.0.0.1) (flannel vxlan) does not answer',
+      ],
+    ],
+    [
+      'a firewall that says no',
+      [host('s1'), host('a1', { ways: toServer, reached: reached({ 'tcp 10.0.0.1 6443': 'forbidden' }) })],
+      ['error a1 tcp-port: 6443/tcp of s1 (10.0.0.1) (API) is refused by a firewall'],
+    ],
+    [
+      'a firewall that fleet opens later',
+      [
+        host('s1', { opensPorts: true }, { firewalls: ['ufw'] }),
+        host('a1', { ways: toServer, reached: reached({ 'tcp 10.0.0.1 6443': 'silent' }) }),
+      ],
+      [],
+    ],
+    [
+      'vxlan that is in use',
+      [
+        host('s1', { service: running, reached: { isNew: false } }),
+        host('a1', { ways: toServer, reached: reached({ 'udp 10.0.0.1 8472': 'silent' }) }),
+      ],
+      [],
+    ],
+    [
+      'no way out',
+      [host('a1', { ways: toServer, reached: reached({ 'tcp mirror.example.org 443': 'silent' }) })],
+      ['error a1 outside: 443/tcp of mirror.example.org (artifact_url) does not answer'],
+    ],
+    [
+      'what runs is no reason to stop',
+      [host('s1', { service: running, freeKiB: 1024 * 1024 }, { clockS: well.clockS + 60 }), host('s2')],
+      [
+        'warning s1 clock: its clock is about 60 s ahead of the others',
+        "warning s1 disk: 1.0 GiB are free for k3s' data",
+      ],
+    ],
   ];
   test.each(rows)('%s', (_name, hosts, wanted) => expect(found(...hosts)).toEqual(wanted));
 
@@ -176,4 +343,27 @@ test.each([
   ['', undefined],
 ])('free space', (stdout, wanted) => {
   expect(freeSpace('/var/lib').parse({ stdout, stderr: '', code: 0 })).toBe(wanted);
+});
+
+test('what a new host could reach', () => {
+  expect(parseReached('installed\n')).toEqual({ isNew: false });
+  expect(
+    parseReached('tcp 10.0.0.1 6443 refused\nname k3s.example.org open\nudp fd00::1 8472 silent\n'),
+  ).toEqual({
+    isNew: true,
+    ways: new Map([
+      ['tcp 10.0.0.1 6443', 'refused'],
+      ['name k3s.example.org', 'open'],
+      ['udp fd00::1 8472', 'silent'],
+    ]),
+  });
+});
+
+test('who else is there', () => {
+  const read = (stdout: string) => otherKubernetes.parse({ stdout, stderr: '', code: 0 });
+  expect(read('')).toEqual({ found: [], follows: undefined });
+  expect(read("found k0s\nfollows 'https://10.0.0.9:6443'\n")).toEqual({
+    found: ['k0s'],
+    follows: 'https://10.0.0.9:6443',
+  });
 });

@@ -41,6 +41,8 @@ function node(name: string, more: Partial<K3sNode> = {}): K3sNode {
     etcdVoter: true,
     version: 'v1.33.4+k3s1',
     unschedulable: false,
+    cordonedByFleet: false,
+    drainedFor: undefined,
     controlPlane: true,
     addresses: [],
     ...more,

@@ -24,10 +24,12 @@ const deployment = (availableReplicas: number) => ({
 describe('kubectl', () => {
   test('asks the server for the difference, with the objects on standard input', () => {
     const { diff } = kubectl.questions({ definition, namespace: 'web' });
-    expect(diff?.script).toContain('/usr/local/bin/k3s kubectl diff -n web -f -');
+    expect(diff?.script).toContain(
+      '/usr/local/bin/k3s kubectl --cache-dir=/run/k3s/fleet-kubectl diff -n web -f -',
+    );
     expect(diff?.script).toMatch(/^printf %s '\{"apiVersion"/);
     expect(kubectl.questions({ src: '/srv/app.yaml' }).now?.script).toBe(
-      '/usr/local/bin/k3s kubectl get --ignore-not-found -o json  -f /srv/app.yaml',
+      '/usr/local/bin/k3s kubectl --cache-dir=/run/k3s/fleet-kubectl get --ignore-not-found -o json  -f /srv/app.yaml',
     );
   });
 

@@ -6,6 +6,7 @@ import type { Plan } from '../../src/engine/step.ts';
 import type { Answer } from '../../src/ssh/connection.ts';
 import { readArguments } from '../../src/steps/arguments.ts';
 import { stepNamed } from '../../src/steps/registry.ts';
+import type { NodeFamily } from '../fleet/image.ts';
 import { type FakeFleet, startNodes } from '../fleet/nodes.ts';
 import { hostView } from './here.ts';
 
@@ -17,8 +18,8 @@ export class StepNode {
     this.#fleet = fleet;
   }
 
-  static async start(): Promise<StepNode> {
-    return new StepNode(await startNodes({ servers: 1 }));
+  static async start(family: NodeFamily = 'debian'): Promise<StepNode> {
+    return new StepNode(await startNodes({ servers: 1, family }));
   }
 
   async stop(): Promise<void> {

@@ -1,0 +1,237 @@
+import { expect, test } from 'vitest';
+import { ansibleFactsOf, parseHostFacts } from '../../src/facts/host.ts';
+import { archOf } from '../../src/k3s/version.ts';
+
+/**
+ * Systems that no machine of ours runs: what they answer, put together from their documentation and from public listings of
+ * /etc/os-release, uname, /proc/cpuinfo and the device tree. fleet was not run on them.
+ */
+
+interface Capture {
+  readonly release: string;
+  /** `uname -m` and `uname -r`. */
+  readonly uname: readonly [string, string];
+  readonly init?: string;
+  readonly packages?: string;
+  /** The count of processors, and what /proc/cpuinfo calls them. */
+  readonly cpu?: string;
+  readonly model?: string;
+  readonly controllers?: string;
+  readonly container?: string;
+  readonly virtualization?: string;
+}
+
+function told(capture: Capture): string {
+  const { release, uname, init, packages, cpu, model, controllers, container, virtualization } = capture;
+  const sections: Record<string, string> = {
+    os: release,
+    uname: `${uname.join('\n')}\n#1 SMP\nnode1`,
+    init: init ?? 'systemd',
+    pkg: packages ?? '',
+    cpu: cpu ?? '4',
+    product: model ?? '',
+    cgroup: `2\n${controllers ?? 'cpuset cpu io memory hugetlb pids rdma misc'}`,
+    container: container ?? '',
+    virt: virtualization ?? 'none',
+    zone: 'UTC\n1700000000',
+  };
+  return Object.entries(sections)
+    .map(([name, text]) => `===${name}\n${text}\n`)
+    .join('');
+}
+
+const pi4 = 'Raspberry Pi 4 Model B Rev 1.4';
+// The firmware of a Pi switches the memory controller off unless cmdline.txt says otherwise.
+const withoutMemory = 'cpuset cpu io pids';
+
+const captures: readonly [string, Capture, Record<string, unknown>][] = [
+  [
+    'Raspberry Pi OS 10, 32 bit',
+    {
+      release:
+        'PRETTY_NAME="Raspbian GNU/Linux 10 (buster)"\nNAME="Raspbian GNU/Linux"\nVERSION_ID="10"\nVERSION_CODENAME=buster\nID=raspbian\nID_LIKE=debian',
+      uname: ['armv7l', '4.19.50-v7l+'],
+      packages: 'apt-get',
+      cpu: '4\nARMv7 Processor rev 3 (v7l)',
+      model: 'Raspberry Pi 4 Model B Rev 1.2',
+      controllers: withoutMemory,
+    },
+    { family: 'Debian', manager: 'apt', arch: 'arm', pi: 'Raspberry Pi 4 Model B Rev 1.2', memory: false },
+  ],
+  [
+    'Raspberry Pi OS 12, 64 bit',
+    {
+      release:
+        'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nNAME="Debian GNU/Linux"\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\nID=debian',
+      uname: ['aarch64', '6.6.31+rpt-rpi-v8'],
+      packages: 'apt-get',
+      model: pi4,
+      controllers: withoutMemory,
+    },
+    { family: 'Debian', manager: 'apt', arch: 'arm64', pi: pi4, memory: false },
+  ],
+  [
+    'a Pi 5 with memory cgroups',
+    {
+      release: 'NAME="Ubuntu"\nVERSION_ID="24.04"\nVERSION_CODENAME=noble\nID=ubuntu\nID_LIKE=debian',
+      uname: ['aarch64', '6.8.0-1004-raspi'],
+      packages: 'apt-get',
+      model: 'Raspberry Pi 5 Model B Rev 1.0',
+    },
+    { family: 'Debian', manager: 'apt', arch: 'arm64', pi: 'Raspberry Pi 5 Model B Rev 1.0', memory: true },
+  ],
+  [
+    'a Pi Zero W, for which there is no k3s',
+    {
+      release: 'NAME="Raspbian GNU/Linux"\nVERSION_ID="11"\nID=raspbian\nID_LIKE=debian',
+      uname: ['armv6l', '6.1.21+'],
+      packages: 'apt-get',
+      cpu: '1\nARMv6-compatible processor rev 7 (v6l)',
+      model: 'Raspberry Pi Zero W Rev 1.1',
+      controllers: withoutMemory,
+    },
+    { family: 'Debian', manager: 'apt', arch: undefined, pi: 'Raspberry Pi Zero W Rev 1.1', memory: false },
+  ],
+  [
+    'Arch Linux ARM',
+    {
+      release:
+        'NAME="Arch Linux ARM"\nPRETTY_NAME="Arch Linux ARM"\nID=archarm\nID_LIKE=arch\nBUILD_ID=rolling',
+      uname: ['aarch64', '6.12.10-1-rpi'],
+      packages: 'pacman',
+      model: pi4,
+    },
+    { family: 'Archlinux', manager: 'pacman', arch: 'arm64', pi: pi4, memory: true },
+  ],
+  [
+    'another board',
+    {
+      release: 'NAME="Debian GNU/Linux"\nVERSION_ID="12"\nID=debian\nPRETTY_NAME="Armbian 24.5 bookworm"',
+      uname: ['aarch64', '6.6.36-current-rockchip64'],
+      packages: 'apt-get',
+      model: 'Radxa ROCK 3A',
+    },
+    { family: 'Debian', manager: 'apt', arch: 'arm64', pi: '', memory: true },
+  ],
+  [
+    'RHEL 9',
+    {
+      release: 'NAME="Red Hat Enterprise Linux"\nID="rhel"\nID_LIKE="fedora"\nVERSION_ID="9.4"',
+      uname: ['x86_64', '5.14.0-427.el9.x86_64'],
+      packages: 'dnf',
+    },
+    { family: 'RedHat', manager: 'dnf', arch: 'amd64', pi: '', memory: true },
+  ],
+  [
+    'AlmaLinux 10',
+    {
+      release: 'NAME="AlmaLinux"\nID="almalinux"\nID_LIKE="rhel centos fedora"\nVERSION_ID="10.0"',
+      uname: ['x86_64', '6.12.0-55.el10.x86_64'],
+      packages: 'dnf',
+    },
+    { family: 'RedHat', manager: 'dnf', arch: 'amd64', pi: '', memory: true },
+  ],
+  [
+    'CentOS Stream 9',
+    {
+      release: 'NAME="CentOS Stream"\nID="centos"\nID_LIKE="rhel fedora"\nVERSION_ID="9"',
+      uname: ['aarch64', '5.14.0-503.el9.aarch64'],
+      packages: 'dnf',
+    },
+    { family: 'RedHat', manager: 'dnf', arch: 'arm64', pi: '', memory: true },
+  ],
+  [
+    'Oracle Linux 9',
+    {
+      release: 'NAME="Oracle Linux Server"\nID="ol"\nID_LIKE="fedora"\nVERSION_ID="9.4"',
+      uname: ['x86_64', '5.15.0-200.131.27.el9uek.x86_64'],
+      packages: 'dnf',
+    },
+    { family: 'RedHat', manager: 'dnf', arch: 'amd64', pi: '', memory: true },
+  ],
+  [
+    'Fedora',
+    {
+      release: 'NAME="Fedora Linux"\nID=fedora\nVERSION_ID=42',
+      uname: ['x86_64', '6.14.0-63.fc42.x86_64'],
+      packages: 'dnf',
+    },
+    { family: 'RedHat', manager: 'dnf', arch: 'amd64', pi: '', memory: true },
+  ],
+  [
+    'Amazon Linux 2',
+    {
+      release: 'NAME="Amazon Linux"\nID="amzn"\nID_LIKE="centos rhel fedora"\nVERSION_ID="2"',
+      uname: ['x86_64', '5.10.0-1.amzn2.x86_64'],
+      packages: 'yum',
+    },
+    { family: 'RedHat', manager: 'yum', arch: 'amd64', pi: '', memory: true },
+  ],
+  [
+    'SLES 15',
+    {
+      release: 'NAME="SLES"\nVERSION="15-SP6"\nVERSION_ID="15.6"\nID="sles"\nID_LIKE="suse"',
+      uname: ['x86_64', '6.4.0-150600.21-default'],
+      packages: 'zypper',
+    },
+    { family: 'Suse', manager: 'zypper', arch: 'amd64', pi: '', memory: true },
+  ],
+  [
+    'Tumbleweed',
+    {
+      release:
+        'NAME="openSUSE Tumbleweed"\nID="opensuse-tumbleweed"\nID_LIKE="opensuse suse"\nVERSION_ID="20250601"',
+      uname: ['x86_64', '6.14.8-1-default'],
+      packages: 'zypper',
+    },
+    { family: 'Suse', manager: 'zypper', arch: 'amd64', pi: '', memory: true },
+  ],
+  [
+    'MicroOS',
+    {
+      release:
+        'NAME="openSUSE MicroOS"\nID="opensuse-microos"\nID_LIKE="suse opensuse opensuse-tumbleweed microos"\nVERSION_ID="20250601"',
+      uname: ['aarch64', '6.14.8-1-default'],
+      packages: 'zypper',
+    },
+    { family: 'Suse', manager: 'zypper', arch: 'arm64', pi: '', memory: true },
+  ],
+  [
+    'Alpine inside WSL2',
+    {
+      release: 'NAME="Alpine Linux"\nID=alpine\nVERSION_ID=3.21.3',
+      uname: ['x86_64', '5.15.167.4-microsoft-standard-WSL2'],
+      init: 'openrc',
+      packages: 'apk',
+      virtualization: 'wsl',
+    },
+    { family: 'Alpine', manager: 'apk', arch: 'amd64', pi: '', memory: true, container: 'wsl' },
+  ],
+  [
+    'Ubuntu inside WSL2',
+    {
+      release: 'NAME="Ubuntu"\nID=ubuntu\nID_LIKE=debian\nVERSION_ID="24.04"',
+      uname: ['x86_64', '5.15.167.4-microsoft-standard-WSL2'],
+      packages: 'apt-get',
+      virtualization: 'wsl',
+    },
+    { family: 'Debian', manager: 'apt', arch: 'amd64', pi: '', memory: true, container: 'wsl' },
+  ],
+  [
+    'a family that nobody has told us of',
+    { release: 'NAME="Solus"\nID="solus"\nVERSION_ID="4.5"', uname: ['x86_64', '6.8.12'], packages: '' },
+    { family: 'Solus', manager: undefined, arch: 'amd64', pi: '', memory: true },
+  ],
+];
+
+test.each(captures)('%s', (_name, capture, wanted) => {
+  const facts = parseHostFacts({ stdout: told(capture), stderr: '', code: 0 });
+  expect({
+    family: ansibleFactsOf(facts).ansible_facts.os_family,
+    manager: facts.packageManager,
+    arch: archOf(facts.architecture),
+    pi: facts.piModel,
+    memory: facts.cgroupMemory,
+    container: facts.container,
+  }).toEqual({ container: '', ...wanted });
+});
