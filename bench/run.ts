@@ -1,13 +1,15 @@
 /**
  * `npm run bench`: fleet beside Ansible and mitogen, on the same nodes. Names of parts run only these:
- * `npm run bench -- startup steps up connect`, and `--nodes 5,20`, `--rounds 5`, `--quick`. Results are printed as Markdown.
+ * `npm run bench -- startup steps up connect facts push`, and `--nodes 5,20`, `--rounds 5`, `--quick`. Results are printed as Markdown.
  */
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { repositoryRoot, runCommand } from '../test/fleet/docker.ts';
 import { clusterUp } from './cluster-up.ts';
 import { connecting } from './connect.ts';
+import { gatheringFacts } from './facts.ts';
 import { neverWait } from './measure.ts';
+import { pushing } from './push.ts';
 import { startup } from './startup.ts';
 import { stepsOnOneHost } from './steps-on-one-host.ts';
 import { type Workbench, withWorkbench } from './workbench.ts';
@@ -21,7 +23,7 @@ const { values, positionals } = parseArgs({
     quick: { type: 'boolean', default: false },
   },
 });
-const parts = positionals.length > 0 ? positionals : ['startup', 'steps', 'up', 'connect'];
+const parts = positionals.length > 0 ? positionals : ['startup', 'steps', 'up', 'connect', 'facts', 'push'];
 const rounds = values.quick ? 1 : Number(values.rounds);
 const say = (text: string): boolean => process.stdout.write(text);
 
@@ -53,8 +55,21 @@ async function measured(part: string, workbench: Workbench): Promise<void> {
     case 'connect':
       say(await connecting(workbench, { counts: values.quick ? [1, 5] : [1, 10, 50], rounds }));
       return;
+    case 'facts':
+      say(await gatheringFacts(workbench, { counts: values.quick ? [1, 5] : [1, 10, 50], rounds }));
+      return;
+    case 'push':
+      say(
+        await pushing(
+          workbench,
+          values.quick
+            ? { counts: [1, 3], rounds: 1, megabytes: 20 }
+            : { counts: [1, 4, 8], rounds: Math.min(rounds, 3), megabytes: 250 },
+        ),
+      );
+      return;
     default:
-      throw new Error(`there is no part ${part}: startup, steps, up, connect`);
+      throw new Error(`there is no part ${part}: startup, steps, up, connect, facts, push`);
   }
 }
 

@@ -93,6 +93,19 @@ export class Toolbox {
     ]);
   }
 
+  /** Everything that each tool finds out about hosts, printed. */
+  async facts(
+    tool: Tool,
+    run: { readonly inventory: string; readonly limit: string; readonly forks: number },
+  ): Promise<Command> {
+    if (tool === 'fleet') {
+      const where = ['-i', run.inventory, '--limit', run.limit, '--output', 'json'];
+      return { argv: ['node', this.#fleet, 'facts', 'all', ...where], cwd: this.#folder };
+    }
+    const setup = ['ansible', 'all', '-i', run.inventory, '--limit', run.limit, '-m', 'setup'] as const;
+    return await this.#ansible(tool, run.forks, setup);
+  }
+
   /** Settings that Ansible's own manual recommends for speed; no discovery of the interpreter, no compression on a fast network. */
   async #ansible(
     tool: 'ansible' | 'mitogen',

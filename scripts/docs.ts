@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { eventJsonSchema } from '../src/engine/event.ts';
+import { airgapBundleJsonSchema } from '../src/facts/airgap-bundle.ts';
 import { inventorySchema } from '../src/inventory/inventory-schema.ts';
 import { commandsPage, exitCodesPage } from './reference/commands-page.ts';
 import { errorsPage } from './reference/errors-page.ts';
@@ -26,6 +27,7 @@ function generated(): ReadonlyMap<string, string> {
     ['docs/reference/events.md', eventsPage()],
     ['docs/reference/errors.md', errorsPage(root)],
     ...[...stepsPages()].map(([name, text]) => [`docs/reference/steps/${name}`, text] as const),
+    ['schemas/airgap-bundle.schema.json', json(airgapBundleJsonSchema())],
     ['schemas/events.schema.json', json(eventJsonSchema())],
     ['schemas/inventory.schema.json', json(inventorySchema())],
     ['schemas/playbook.schema.json', json(playbookJsonSchema())],

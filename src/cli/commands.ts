@@ -18,6 +18,22 @@ const startAt: readonly Flag[] = [
   { flags: '--list-tags', description: 'Only list the tags.' },
 ];
 
+const tolerateDown: Flag = {
+  flags: '--tolerate-down',
+  description:
+    'Go on without hosts that cannot be reached: agents, and servers as long as the quorum can spare them. They are named, and no failure.',
+};
+const forceBootstrap: Flag = {
+  flags: '--force-bootstrap',
+  description:
+    'Start a new cluster although servers that might hold one do not answer. Only where they are gone for good.',
+};
+
+const prune: Flag = {
+  flags: '--prune',
+  description: 'Remove the nodes of the cluster that no host of the inventory is.',
+};
+
 /** Every command, in the order of the help. */
 export const commands: readonly Command[] = [
   {
@@ -101,7 +117,7 @@ export const commands: readonly Command[] = [
     details: 'Exit code 0: nothing to do. 2: there are changes. 1: a host failed or the plan is refused.',
     arguments: [],
     groups: all,
-    flags: startAt,
+    flags: [...startAt, tolerateDown, forceBootstrap, prune],
     examples: ['fleet plan', 'fleet plan --limit agent --output json'],
     load: async () => (await import('./commands/plan.ts')).plan,
   },
@@ -113,9 +129,28 @@ export const commands: readonly Command[] = [
       '--yes acts at once. Running it again after a failure or Ctrl-C goes on from there.',
     arguments: [],
     groups: all,
-    flags: startAt,
+    flags: [...startAt, tolerateDown, forceBootstrap, prune],
     examples: ['fleet up', 'fleet up --yes --diff', 'fleet up --limit agent3'],
     load: async () => (await import('./commands/up.ts')).up,
+  },
+  {
+    name: 'upgrade',
+    summary: 'Bring the cluster to another release of k3s',
+    details:
+      'Checks first that every node is well, saves etcd, then goes node by node: servers one at a time, then agents. Without --to it is the ' +
+      'release that the inventory names, as with `up`. Minor versions are never skipped.',
+    arguments: [],
+    groups: all,
+    flags: [
+      { flags: '--to <version>', description: 'The release or channel, whatever k3s_version says.' },
+      {
+        flags: '--upgrade-path <path>',
+        description:
+          'What to do where minor versions lie between: `auto` runs the newest release of each, or the releases to run, comma-separated.',
+      },
+    ],
+    examples: ['fleet upgrade --to v1.34.1+k3s1', 'fleet upgrade --to stable --upgrade-path auto --check'],
+    load: async () => (await import('./commands/upgrade.ts')).upgrade,
   },
   {
     name: 'check',
@@ -186,13 +221,258 @@ export const commands: readonly Command[] = [
     load: async () => (await import('./commands/reset.ts')).reset,
   },
   {
+    name: 'remove',
+    summary: 'Take hosts out of the cluster, and k3s off them',
+    details:
+      'One after the other: drains the node, deletes it and waits until its etcd member is gone, uninstalls k3s and takes back what was ' +
+      'prepared for it. Refuses the last server, and what would cost the quorum. A host that is dead is removed from the cluster alone.',
+    arguments: [
+      {
+        name: '<host...>',
+        description: 'Hosts or groups of the inventory; with --gone also nodes that it no longer has.',
+        completes: 'pattern',
+      },
+    ],
+    groups: all,
+    flags: [
+      {
+        flags: '--gone',
+        description:
+          'Remove nodes that cannot be reached or stand in no inventory. What is installed there stays.',
+      },
+    ],
+    examples: ['fleet remove agent-3', 'fleet remove server-3 --yes', 'fleet remove --gone old-agent'],
+    load: async () => (await import('./commands/remove.ts')).remove,
+  },
+  {
+    name: 'stop',
+    summary: 'Stop k3s, agents before servers',
+    details:
+      'Until `fleet start`, `fleet up` or the next boot. Containers run on unless --pods is given. With --limit it refuses to stop so many servers ' +
+      'that the others lose the quorum.',
+    arguments: [],
+    groups: all,
+    flags: [{ flags: '--pods', description: 'End the containers of the pods too.' }],
+    examples: ['fleet stop', 'fleet stop --pods --yes', 'fleet stop --limit agent-2'],
+    load: async () => (await import('./commands/stop.ts')).stop,
+  },
+  {
+    name: 'start',
+    summary: 'Start k3s where it is stopped, all servers together',
+    arguments: [],
+    groups: all,
+    flags: [],
+    examples: ['fleet start'],
+    load: async () => (await import('./commands/start.ts')).start,
+  },
+  {
+    name: 'restart',
+    summary: 'Restart k3s, servers one at a time',
+    details:
+      'The next server only when the last is ready and votes again; then the agents, a quarter at a time.',
+    arguments: [],
+    groups: all,
+    flags: [],
+    examples: ['fleet restart', 'fleet restart --limit server --yes'],
+    load: async () => (await import('./commands/restart.ts')).restart,
+  },
+  {
+    name: 'repair',
+    summary: 'Take back what a run that was broken off has left',
+    details:
+      'Uncordons nodes that fleet cordoned, releases locks of runs that died, removes their finished jobs and the files that were to be ' +
+      'renamed into place. `up` does this too, but for the beginnings of uploads, with which it goes on.',
+    arguments: [],
+    groups: all,
+    flags: [],
+    examples: ['fleet repair', 'fleet repair --check'],
+    load: async () => (await import('./commands/repair.ts')).repair,
+  },
+  {
     name: 'reboot',
     summary: 'Reboot the nodes, servers one at a time',
     arguments: [],
     groups: all,
-    flags: [],
+    flags: [tolerateDown],
     examples: ['fleet reboot --limit agent', 'fleet reboot --yes'],
     load: async () => (await import('./commands/reboot.ts')).reboot,
+  },
+  {
+    name: 'snapshot',
+    summary: 'Save, fetch and restore snapshots of the cluster’s etcd',
+    details:
+      '`save` makes one on a server, `ls` lists those of all servers (also when no API answers), `get` fetches one and the token that ' +
+      'opens it, encrypted, `delete` removes one, `schedule` shows when k3s makes them by itself. `restore` sets the whole cluster back: ' +
+      'it asks for the name of the cluster, keeps the databases of now, and goes on where it stopped when it is run again.',
+    arguments: [
+      {
+        name: '<action>',
+        description: 'save, ls, get, delete, schedule or restore.',
+        completes: ['save', 'ls', 'get', 'delete', 'schedule', 'restore'],
+      },
+      {
+        name: '[snapshot]',
+        description: 'Its name; for save what the name begins with, for restore also a file.',
+        completes: 'file',
+      },
+    ],
+    groups: all,
+    flags: [
+      { flags: '--to <folder>', description: 'get: where to. Default: here.', completes: 'folder' },
+      {
+        flags: '--passphrase-file <path>',
+        description:
+          'get and restore: a file with the passphrase of the token. Default: FLEET_SNAPSHOT_PASSPHRASE, or asked for.',
+        completes: 'file',
+      },
+      {
+        flags: '--recipient <key>',
+        description: 'get: encrypt the token for this age key (age1…), not with a passphrase.',
+        repeatable: true,
+      },
+      {
+        flags: '--without-token',
+        description: 'get: only the snapshot. Without its token it opens nowhere else.',
+      },
+      {
+        flags: '--token <path>',
+        description: 'restore: the encrypted token. Default: SNAPSHOT.token.age beside the file.',
+        completes: 'file',
+      },
+      {
+        flags: '--identity <path>',
+        description: 'restore: the age key file that opens the token.',
+        completes: 'file',
+      },
+      { flags: '--s3', description: 'restore: it is in the object store that server_config_yaml names.' },
+      {
+        flags: '--gone <host>',
+        description: 'restore: this machine is off and gone for good; its node leaves the cluster.',
+        repeatable: true,
+      },
+      { flags: '--back', description: 'restore: take one back that failed before it set anything back.' },
+      {
+        flags: '--confirm <cluster>',
+        description: 'restore: the name of the cluster, where nobody can be asked.',
+      },
+    ],
+    examples: [
+      'fleet snapshot save before-migration',
+      'fleet snapshot get before-migration-server1-1763682000 --to /backup',
+      'fleet snapshot restore before-migration-server1-1763682000',
+      'fleet snapshot restore /backup/nightly-server1-1763682000 --gone server2 --gone server3',
+    ],
+    load: async () => (await import('./commands/snapshot.ts')).snapshot,
+  },
+  {
+    name: 'certs',
+    summary: 'Show how long the certificates of every node are valid',
+    details:
+      'Warns of those that end within 30 days. Exit code 1 where one has ended, or a node does not answer.',
+    arguments: [],
+    groups: looking,
+    flags: [],
+    examples: ['fleet certs', 'fleet certs --output json'],
+    load: async () => (await import('./commands/certs.ts')).certs,
+  },
+  {
+    name: 'rotate',
+    summary: 'Replace certificates, the token or the encryption keys, in the right order',
+    details:
+      '`certs`: new certificates and keys for every node, then the kubeconfig. `token`: k3s makes a new one, and every node is restarted ' +
+      'with it. `encryption-keys`: all Secrets are encrypted with a new key. One server at a time, the next only when the last is ready; a ' +
+      'snapshot first. `ca` says how that is done by hand.',
+    arguments: [
+      {
+        name: '<what>',
+        description: 'certs, token, encryption-keys or ca.',
+        completes: ['certs', 'token', 'encryption-keys', 'ca'],
+      },
+    ],
+    groups: all,
+    flags: [],
+    examples: ['fleet rotate certs', 'fleet rotate token --yes', 'fleet rotate encryption-keys'],
+    load: async () => (await import('./commands/rotate.ts')).rotate,
+  },
+  {
+    name: 'airgap',
+    summary: 'Make, check, carry and tidy a folder for nodes without a network',
+    details:
+      '`pull` fetches releases into a folder for the variable airgap_dir, verified against the published sums; run again, it goes on ' +
+      'where it stopped. `verify` reads every file of a folder, `ls` lists it, `prune` removes old releases, `pack` makes one file of it ' +
+      '(or several, for a small stick) and `unpack` a folder again.',
+    arguments: [
+      {
+        name: '<action>',
+        description: 'pull, verify, ls, prune, pack or unpack.',
+        completes: ['pull', 'verify', 'ls', 'prune', 'pack', 'unpack'],
+      },
+      {
+        name: '[path]',
+        description: 'The folder; for unpack, what pack wrote. Default: airgap.',
+        completes: 'file',
+      },
+    ],
+    groups: ['output'],
+    flags: [
+      {
+        flags: '--version <versions>',
+        description:
+          'pull: releases (v1.33.4+k3s1), minors (v1.33) or channels (stable), with commas between. Default: stable.',
+        repeatable: true,
+      },
+      {
+        flags: '--arch <architectures>',
+        description: 'pull: amd64, arm64, arm, with commas between. Default: amd64.',
+        repeatable: true,
+      },
+      {
+        flags: '--upgrade-path',
+        description:
+          'pull: also the newest release of every minor between the oldest and the newest version.',
+      },
+      {
+        flags: '--out <path>',
+        description: 'pull and unpack: the folder, default airgap. pack: the file, default FOLDER.tar.',
+        completes: 'file',
+      },
+      { flags: '--artifact-url <url>', description: 'pull: a mirror with the folders of the release page.' },
+      { flags: '--channels-url <url>', description: 'pull: where channels and minors are resolved.' },
+      {
+        flags: '--install-script <path or url>',
+        description: 'pull: where the k3s install script is. Default: https://get.k3s.io.',
+        completes: 'file',
+      },
+      {
+        flags: '--ca-file <path>',
+        description: 'pull: certificates in PEM to trust beside the usual ones.',
+        completes: 'file',
+      },
+      { flags: '--jobs <number>', description: 'pull: downloads at the same time. Default: 4.' },
+      {
+        flags: '--sign-key <path>',
+        description: 'pull: sign the list with this Ed25519 key in PEM.',
+        completes: 'file',
+      },
+      {
+        flags: '--verify-key <path>',
+        description: 'verify: the list must be signed by this Ed25519 key in PEM.',
+        completes: 'file',
+      },
+      { flags: '--keep <number>', description: 'prune: how many releases stay, newest first. Default: 1.' },
+      {
+        flags: '--split <size>',
+        description: 'pack: in parts of at most this many bytes, with k, M or G: 3900M.',
+      },
+    ],
+    examples: [
+      'fleet airgap pull --version v1.33.4+k3s1 --arch amd64,arm64 --out ./airgap',
+      'fleet airgap pull --version v1.31,v1.33 --upgrade-path',
+      'fleet airgap verify ./airgap --verify-key bundle.pub',
+      'fleet airgap pack ./airgap --out /media/stick/k3s.tar --split 3900M',
+      'fleet airgap unpack /media/stick/k3s.tar --out ./airgap',
+    ],
+    load: async () => (await import('./commands/airgap.ts')).airgap,
   },
   {
     name: 'doc',

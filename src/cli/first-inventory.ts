@@ -1,6 +1,5 @@
 import { isIP } from 'node:net';
-import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { dirname, join, relative, resolve, sep } from 'node:path';
 import { FleetError } from '../core/errors.ts';
 import { packageRoot } from './package-root.ts';
 
@@ -41,11 +40,29 @@ export function parseMachine(text: string): Machine {
   return { user, host, port: number };
 }
 
+/** Where the schema of inventories lies on this machine. */
+export function schemaPath(): string {
+  return join(packageRoot(), 'schemas', 'inventory.schema.json');
+}
+
+/**
+ * The schema as a line of the inventory may name it: below its folder, so that the file means the same on any machine that has
+ * the project. `undefined` where fleet is installed elsewhere.
+ */
+function portableSchema(inventory: string, schema: string): string | undefined {
+  const path = relative(dirname(resolve(inventory)), schema);
+  return path.startsWith('..') ? undefined : `./${path.split(sep).join('/')}`;
+}
+
 /** A fresh annotated inventory, in the form of k3s-ansible. */
-export function firstInventory(wanted: FirstInventory): string {
+export function firstInventory(
+  wanted: FirstInventory,
+  inventory = 'inventory.yml',
+  schemaFile = schemaPath(),
+): string {
   // Machines are mostly made alike: who is named once is meant for those that name nobody.
   const sharedUser = [...wanted.servers, ...wanted.agents].find(({ user }) => user !== undefined)?.user;
-  const schema = pathToFileURL(join(packageRoot(), 'schemas', 'inventory.schema.json')).href;
+  const schema = portableSchema(inventory, schemaFile);
   const hostLines = (role: string, machines: readonly Machine[]): string[] =>
     machines.flatMap((machine, index) => {
       const isAddress = isIP(machine.host) !== 0;
@@ -72,7 +89,7 @@ export function firstInventory(wanted: FirstInventory): string {
           `    token: "{{ lookup('env', 'FLEET_TOKEN') }}"`,
         ];
   return `${[
-    `# yaml-language-server: $schema=${schema}`,
+    ...(schema === undefined ? [] : [`# yaml-language-server: $schema=${schema}`]),
     '---',
     '# fleet plan shows what would change on these machines, fleet up does it. Run both as often as you like.',
     'k3s_cluster:',

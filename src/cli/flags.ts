@@ -48,10 +48,10 @@ export const flagGroups = {
     { flags: '-J, --ask-vault-pass', description: 'Ask for the vault password.' },
   ],
   connection: [
-    { flags: '-u, --user <name>', description: 'Log in as this user, whatever the inventory says.' },
+    { flags: '-u, --user <name>', description: 'Log in as this user where the inventory names none.' },
     {
       flags: '--private-key <path>',
-      description: 'Log in with this key, whatever the inventory says.',
+      description: 'Log in with this key where the inventory names none.',
       completes: 'file',
     },
     { flags: '-k, --ask-pass', description: 'Ask for the password to log in with.' },

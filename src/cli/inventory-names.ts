@@ -1,9 +1,25 @@
+import { clustersOf } from '../inventory/cluster.ts';
+import type { Fleet } from '../inventory/fleet.ts';
 import { loadFleet } from '../inventory/load-fleet.ts';
 
+type Names = readonly (readonly [name: string, what: string])[];
+
 /** Hosts and groups for completion. Nothing is asked and nothing is said: a broken inventory completes nothing. */
-export async function inventoryNames(
-  words: readonly string[],
-): Promise<readonly (readonly [string, string?])[]> {
+export function inventoryNames(words: readonly string[]): Promise<Names> {
+  return fromInventory(words, (fleet) => [
+    ...[...fleet.groups.values()].map(({ name, hosts }) => [name, `group of ${hosts.length}`] as const),
+    ...[...fleet.hosts.keys()].map((name) => [name, 'host'] as const),
+  ]);
+}
+
+/** The clusters of the inventory, likewise. */
+export function clusterNames(words: readonly string[]): Promise<Names> {
+  return fromInventory(words, (fleet) =>
+    clustersOf(fleet).map(({ name, nodes }) => [name, `cluster of ${nodes.length}`] as const),
+  );
+}
+
+async function fromInventory(words: readonly string[], names: (fleet: Fleet) => Names): Promise<Names> {
   const named = words.flatMap((word, index) => {
     if (word === '-i' || word === '--inventory') return words[index + 1] ?? [];
     return word.startsWith('--inventory=') ? word.slice('--inventory='.length) : [];
@@ -12,11 +28,7 @@ export async function inventoryNames(
   const sources =
     named.length > 0 ? named : [fromEnv === undefined || fromEnv === '' ? 'inventory.yml' : fromEnv];
   try {
-    const fleet = await loadFleet({ sources });
-    return [
-      ...[...fleet.groups.values()].map(({ name, hosts }) => [name, `group of ${hosts.length}`] as const),
-      ...[...fleet.hosts.keys()].map((name) => [name, 'host'] as const),
-    ];
+    return names(await loadFleet({ sources }));
   } catch {
     return [];
   }

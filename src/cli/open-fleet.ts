@@ -1,9 +1,12 @@
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { FleetError, FleetErrors } from '../core/errors.ts';
-import type { HostView } from '../engine/step.ts';
+
+export { viewOf } from '../engine/step.ts';
+
 import { type Cluster, clusterOf } from '../inventory/cluster.ts';
 import type { Fleet, Host, Variables } from '../inventory/fleet.ts';
+import { withLimitFiles } from '../inventory/limit-file.ts';
 import { loadFleet } from '../inventory/load-fleet.ts';
 import { validateFleet } from '../inventory/validate.ts';
 import type { AskPassword } from '../inventory/vault-passwords.ts';
@@ -65,18 +68,30 @@ export async function loadInventory(
  */
 export async function openFleet(
   invocation: Invocation,
-  { playbook, needsCluster }: { readonly playbook?: string; readonly needsCluster: boolean },
+  {
+    playbook,
+    needsCluster,
+    tolerates = [],
+  }: {
+    readonly playbook?: string;
+    readonly needsCluster: boolean;
+    /** Codes of errors that only warn: what must not be built anew may well be taken down. */
+    readonly tolerates?: readonly string[];
+  },
 ): Promise<OpenedFleet> {
   const ask = canAsk() ? askedOnce(askForVault) : undefined;
   const fleet = await loadInventory(invocation, playbook, ask);
   const decrypt = await vaultOpener(invocation.settings, invocation.console.redactor, ask);
-  const { limit, cluster } = invocation.settings;
+  const { cluster } = invocation.settings;
+  const limit =
+    invocation.settings.limit === undefined ? undefined : withLimitFiles(invocation.settings.limit);
   const { errors, warnings } = validateFleet(fleet, {
     needsCluster,
     ...(cluster === undefined ? {} : { cluster }),
   });
-  for (const warning of warnings) invocation.console.warn(warning.toFault());
-  FleetErrors.throwIfAny(errors);
+  const tolerated = errors.filter(({ code }) => tolerates.includes(code));
+  for (const warning of [...warnings, ...tolerated]) invocation.console.warn(warning.toFault());
+  FleetErrors.throwIfAny(errors.filter((error) => !tolerated.includes(error)));
   return {
     fleet,
     scope: fleet.vars,
@@ -97,9 +112,4 @@ export async function openFleet(
     },
     cluster: () => clusterOf(fleet, cluster),
   };
-}
-
-/** A host as steps see it, outside of a run. */
-export function viewOf({ name, groups, vars }: Host, fleet: Fleet): HostView {
-  return { name, groups, vars, fleet, searchPath: [] };
 }

@@ -1,11 +1,9 @@
 import { dirname, resolve } from 'node:path';
+import { clusterWaves } from '../cluster/cluster-waves.ts';
 import { FleetError } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
 import { type CompiledPlay, compilePlaybook, type PromptQuestion } from '../playbook/compile.ts';
-import { userSteps, withUserSteps } from '../playbook/user-steps.ts';
 import { readArguments } from '../steps/arguments.ts';
-import { allSteps, stepNamed } from '../steps/registry.ts';
-import { stepKit } from '../steps/step-kit.ts';
 import { oneLine } from '../ui/wording.ts';
 import { accessTo } from './access.ts';
 import type { Invocation } from './command.ts';
@@ -13,6 +11,7 @@ import type { Console } from './console.ts';
 import type { Wanted } from './drive.ts';
 import { type OpenedFleet, openFleet } from './open-fleet.ts';
 import { ask, askSecret, canAsk } from './prompt.ts';
+import { stepsHere } from './steps-here.ts';
 
 /** A run of a playbook, ready to be driven. */
 export interface PlaybookRun extends Wanted {
@@ -33,7 +32,7 @@ export async function playbookRun(
   const { settings, flags, console } = invocation;
   const fleet = opened ?? (await openFleet(invocation, { playbook: what.path, needsCluster: false }));
   const startAt = flags.text('startAt');
-  const steps = withUserSteps({ allSteps, stepNamed }, await userSteps(dirname(resolve(what.path)), stepKit));
+  const steps = await stepsHere(dirname(resolve(what.path)));
   const plays = await compilePlaybook(what.path, {
     fleet: fleet.fleet,
     scope: fleet.scope,
@@ -54,18 +53,36 @@ export async function playbookRun(
     decrypt: fleet.decrypt,
     ...(canAsk() ? { prompt: askFor } : {}),
   });
+  const tolerateDown = flags.has('tolerateDown');
+  const forceBootstrap = flags.has('forceBootstrap');
+  const isRolling = plays.some(({ strategy }) => strategy === 'rolling');
+  const limit = settings.limit === undefined ? undefined : fleet.hostsOf(undefined).map(({ name }) => name);
   return {
     command: what.command,
     fleet: fleet.fleet,
     plays,
-    open: await accessTo(fleet, invocation),
+    ...(isRolling
+      ? { waves: clusterWaves(fleet.fleet, fleet.cluster(), { tolerateDown, forceBootstrap, limit }) }
+      : {}),
+    ...(tolerateDown ? { mayBeDown: fleet.cluster().nodes.map(({ name }) => name) } : {}),
+    open: await accessTo(fleet, invocation, remoteUsersOf(plays)),
     checkArgs: (step, args, where) => readArguments(step, args, where),
-    extraVars: fleet.extraVars,
+    extraVars: { ...(forceBootstrap ? { force_bootstrap: true } : {}), ...fleet.extraVars },
     decrypt: fleet.decrypt,
     ...(flags.has('step') ? { confirmTask: stepByStep(console) } : {}),
     ...(settings.forks === undefined ? {} : { forks: settings.forks }),
     ...(what.lockFirst === undefined ? {} : { lockFirst: what.lockFirst }),
   };
+}
+
+/** Who logs in on a host is decided once for a run: by the first of its plays that says so. */
+function remoteUsersOf(plays: readonly CompiledPlay[]): ReadonlyMap<string, string> {
+  const users = new Map<string, string>();
+  for (const { hosts, remoteUser } of plays) {
+    if (remoteUser === undefined) continue;
+    for (const { name } of hosts) if (!users.has(name)) users.set(name, remoteUser);
+  }
+  return users;
 }
 
 /** `--step`: no to this one, yes to it, or yes to all that follow. One question at a time, whoever asks. */

@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { completions } from '../../src/cli/commands/complete.ts';
-import { fleet } from './run-fleet.ts';
+import { emptyFolder, fleet } from './run-fleet.ts';
 
 async function words(...line: string[]): Promise<readonly string[]> {
   return (await completions(line)).map(([word]) => word);
@@ -17,7 +18,7 @@ describe('completion', () => {
   test('of a dash offers the flags that the command takes', async () => {
     expect(await words('up', '--li')).toEqual(['--list-hosts', '--list-steps', '--list-tags', '--limit']);
     expect(await words('init', '--fo')).toEqual(['--force']);
-    expect(await words('-i', 'x.yml', 'up', '--fo')).toEqual(['--forks']);
+    expect(await words('-i', 'x.yml', 'up', '--fork')).toEqual(['--forks']);
   });
 
   test('of a value offers what it may be', async () => {
@@ -38,10 +39,9 @@ describe('completion', () => {
   )('the script for %s is one that it can read', (shell) => {
     const { code, out } = fleet(['completion', shell]);
     expect(code).toBe(0);
-    const { status, stderr } = spawnSync(shell, shell === 'fish' ? ['--no-execute'] : ['-n'], {
-      input: out,
-      encoding: 'utf8',
-    });
+    const script = join(emptyFolder(), 'completion');
+    writeFileSync(script, out);
+    const { status, stderr } = spawnSync(shell, ['-n', script], { encoding: 'utf8' });
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   });
 
@@ -59,6 +59,15 @@ COMP_WORDS=(fleet pl); COMP_CWORD=1; _fleet; printf '%s\\n' "\${COMPREPLY[@]}"`,
       { encoding: 'utf8' },
     );
     expect(stdout).toBe('plan\nplay\n');
+  });
+
+  test.skipIf(!existsSync('/usr/bin/fish'))('works in fish', () => {
+    const { out: script } = fleet(['completion', 'fish']);
+    const answers = `function fleet; printf 'status\\tThe state\\nstep\\n'; end`;
+    const { stdout } = spawnSync('fish', ['-c', `${script}\n${answers}\ncomplete -C 'fleet st'`], {
+      encoding: 'utf8',
+    });
+    expect(stdout.trim().split('\n')).toEqual(['status\tThe state', 'step']);
   });
 
   test('of an unknown shell is refused', () => {

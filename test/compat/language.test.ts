@@ -58,6 +58,72 @@ describe.skipIf(!isRoot)('the language of playbooks', () => {
     expect(readFileSync(join(cwd, 'heard'), 'utf8').split('\n').filter(Boolean).sort()).toEqual(['a', 'b']);
   });
 
+  test('a loop goes on behind an item that failed, and fails in the end', () => {
+    const cwd = project({
+      'site.yml': `- hosts: all
+  gather_facts: false
+  tasks:
+    - block:
+        - copy: {dest: "{{ folder }}/{{ item }}", content: x}
+          loop: [one, none/there, two]
+        - fail: {msg: not reached}
+      rescue:
+        - assert:
+            that:
+              - ansible_failed_result.msg == 'One or more items failed'
+              - ansible_failed_result.results | map(attribute='failed', default=false) | list == [false, true, false]
+    - command: test "{{ item }}" = 2
+      loop: [1, 2, 3]
+      register: tried
+      ignore_errors: true
+    - assert: {that: "tried is failed and tried.results | map(attribute='rc') | list == [1, 0, 1]"}
+    - command: test "{{ item }}" = 2
+      loop: [1, 2, 3]
+`,
+    });
+    const { code, err } = play(cwd, [], 'a,');
+    expect(code).toBe(1);
+    expect(readFileSync(join(cwd, 'one'), 'utf8') + readFileSync(join(cwd, 'two'), 'utf8')).toBe('xx');
+    expect(err).not.toContain('not reached');
+    expect(err).toContain('1 of 1 host failed');
+  });
+
+  test('a rescue sees what failed under its registered name, and the host counts as none that failed', () => {
+    const cwd = project({
+      'site.yml': `- hosts: all
+  gather_facts: false
+  tasks:
+    - block:
+        - command: sh -c 'echo oh; exit 3'
+          register: said
+      rescue:
+        - assert: {that: "said is failed and said.rc == 3 and ansible_failed_result.stdout == 'oh'"}
+`,
+    });
+    const { code, err } = play(cwd);
+    expect(code).toBe(0);
+    expect(err).toContain('Nothing to change on 2 hosts');
+    expect(err).not.toMatch(/\d of 2 hosts failed/);
+  });
+
+  test('a plan counts nothing that never changes, and waits for run_once on all hosts', () => {
+    const cwd = project({
+      'site.yml': `- hosts: all
+  gather_facts: false
+  tasks:
+    - command: echo 5
+      register: number
+      run_once: true
+    - debug: msg="{{ number.stdout }}"
+    - set_fact: {twice: "{{ number.stdout | int * 2 }}"}
+    - assert: {that: twice == 10}
+`,
+    });
+    const { code, out } = play(cwd, ['--check']);
+    expect({ code, out: out.includes('Plan: 1 to change on 1 host') }).toEqual({ code: 2, out: true });
+    expect(play(cwd).code).toBe(0);
+  });
+
   test('any_errors_fatal stops the others before their next step', () => {
     const book = (word: string): string => `- hosts: all
   gather_facts: false

@@ -6,6 +6,8 @@ import { describe, expect, it } from 'vitest';
 const rooms = [
   'cli',
   'ui',
+  'cluster',
+  'airgap',
   'playbook',
   'steps',
   'facts',

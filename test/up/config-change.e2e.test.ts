@@ -74,6 +74,7 @@ describe('three servers and an agent', () => {
     const concerned = ['server-1', 'server-2', 'server-3'].flatMap((host) => [
       `${host}: Own configuration`,
       `${host}: k3s runs with what is on disk`,
+      `${host}: What now runs well is kept`,
     ]);
 
     test('plan names the servers, and shows the difference', () => {
@@ -173,10 +174,14 @@ describe('three servers and an agent', () => {
 
     test('up mends just that', async () => {
       expect(endedAs(up.events, 'changed')).toEqual([
+        // It is brought there before any node is touched.
+        'server-3: k3s release is here',
         'server-2: Unit, environment and scripts',
         'server-2: k3s runs with what is on disk',
         'server-3: k3s binary',
         'server-3: k3s runs with what is on disk',
+        // The binary is another file than the one that was kept. All else is again, to the letter, what is kept.
+        'server-3: What now runs well is kept',
         'agent-1: Unit, environment and scripts',
         'agent-1: k3s runs with what is on disk',
       ]);

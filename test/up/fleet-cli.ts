@@ -29,12 +29,27 @@ export interface Ended {
 
 export interface CliOptions {
   readonly env?: NodeJS.ProcessEnv;
-  /** Another inventory than the nodes' own. */
-  readonly inventory?: string;
+  /** Another inventory than the nodes' own; null for a command that takes none. */
+  readonly inventory?: string | null;
 }
 
 /** Commands whose `--output json` is a line per event; the others print one document. */
-const tellsEvents: ReadonlySet<string> = new Set(['up', 'plan', 'reset', 'reboot', 'play', 'run']);
+const tellsEvents: ReadonlySet<string> = new Set([
+  'up',
+  'upgrade',
+  'plan',
+  'reset',
+  'reboot',
+  'remove',
+  'stop',
+  'start',
+  'restart',
+  'repair',
+  'play',
+  'run',
+  'snapshot restore',
+  'rotate',
+]);
 
 const isDateTime = (text: string): boolean => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z$/.test(text);
 const isEvent = new Ajv({ allErrors: true, formats: { 'date-time': isDateTime } }).compile(eventJsonSchema());
@@ -224,8 +239,7 @@ export class FleetCli {
         path.join(repositoryRoot, 'node_modules/tsx/dist/loader.mjs'),
         path.join(repositoryRoot, 'src/cli/main.ts'),
         ...args,
-        '--inventory',
-        options.inventory ?? this.inventory,
+        ...(options.inventory === null ? [] : ['--inventory', options.inventory ?? this.inventory]),
       ],
       {
         cwd: this.folder,
@@ -233,8 +247,9 @@ export class FleetCli {
         stdio: ['ignore', 'pipe', 'pipe'],
       },
     );
-    const [command = ''] = args;
-    return new FleetProcess(child, args.includes('json') && tellsEvents.has(command));
+    const [command = '', action = ''] = args;
+    const isRun = tellsEvents.has(command) || tellsEvents.has(`${command} ${action}`);
+    return new FleetProcess(child, args.includes('json') && isRun);
   }
 
   /** Runs a command to its end. @throws with all that it said, where its exit code is not the expected one */

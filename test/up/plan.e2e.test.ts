@@ -74,11 +74,7 @@ describe('three servers and an agent, never touched before', () => {
     const announced = changes(plan, 'would-change');
     const done = changes(up, 'changed');
     expect([...done.keys()].filter((name) => !announced.has(name))).toEqual([]);
-    // Two steps ask the cluster of their node, which no plan can before there is a cluster. On new nodes both find nothing to do:
-    // a start waits until its node is ready, and nobody has lived before.
-    const spared = [...announced].filter(([name]) => !done.has(name));
-    expect(spared.filter(([, event]) => event.knownAfterApply !== true).map(([name]) => name)).toEqual([]);
-    expect([...new Set(spared.map(([, { step }]) => step))].sort()).toEqual(['k3s_ready', 'k3s_stale_node']);
+    expect([...announced.keys()].filter((name) => !done.has(name))).toEqual([]);
   });
 
   test('by the very actions that were announced, with the very differences', () => {
@@ -97,9 +93,9 @@ describe('three servers and an agent, never touched before', () => {
     const steps = new Set([
       'k3s_membership',
       'k3s_install',
-      'k3s_stale_node',
       'k3s_service',
-      'k3s_ready',
+      // What is kept is what that start runs with.
+      'k3s_keep',
       'k3s_user_kubectl',
       'k3s_kubeconfig',
     ]);

@@ -72,6 +72,7 @@ async function valuesOf(flag: Flag, before: readonly string[]): Promise<readonly
   if (flag.choices !== undefined) return flag.choices.map((choice) => [choice]);
   if (flag.completes === 'file' || flag.completes === 'folder') return [[`:${flag.completes}`]];
   if (flag.completes === 'pattern') return patternAnswers(before);
+  if (flag.completes === 'cluster') return (await import('../inventory-names.ts')).clusterNames(before);
   return [];
 }
 
@@ -88,8 +89,8 @@ async function argumentAnswers(argument: Argument, before: readonly string[]): P
     case 'pattern':
       return patternAnswers(before);
     case 'step': {
-      const { allSteps } = await import('../../steps/registry.ts');
-      return allSteps.map(({ name, summary }) => [name, summary]);
+      const { stepsHere } = await import('../steps-here.ts');
+      return (await stepsHere()).allSteps.map(({ name, summary }) => [name, summary]);
     }
     case 'variable': {
       const { variableTexts } = await import('../variable-texts.ts');

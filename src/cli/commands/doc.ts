@@ -1,19 +1,20 @@
 import { FleetError } from '../../core/errors.ts';
 import type { AnyStep } from '../../engine/step.ts';
 import { nearest } from '../../playbook/nearest.ts';
-import { allSteps, stepNamed } from '../../steps/registry.ts';
 import type { Palette } from '../../ui/color.ts';
 import { safeJson } from '../../ui/json.ts';
 import { type ShownSchema, typeWords, valueWords } from '../../ui/schema-words.ts';
 import { indent } from '../../ui/wording.ts';
 import type { RunCommand } from '../command.ts';
 import { exit } from '../exit-codes.ts';
+import { stepsHere } from '../steps-here.ts';
 
 /** Explains a step, or lists all of them. */
 export const doc: RunCommand = async ({ arguments: [name], settings, console }) => {
   const isJson = settings.output === 'json';
+  const library = await stepsHere();
   if (name === undefined) {
-    const steps = [...allSteps].sort((a, b) => a.name.localeCompare(b.name));
+    const steps = [...library.allSteps].sort((a, b) => a.name.localeCompare(b.name));
     const width = Math.max(...steps.map((step) => step.name.length));
     console.result(
       isJson
@@ -24,8 +25,8 @@ export const doc: RunCommand = async ({ arguments: [name], settings, console }) 
     );
     return exit.ok;
   }
-  const step = stepNamed(name);
-  if (step === undefined) throw unknownStep(name);
+  const step = library.stepNamed(name);
+  if (step === undefined) throw unknownStep(name, library.allSteps);
   console.result(isJson ? safeJson(asData(step), 2) : stepText(step, console.outPalette));
   return exit.ok;
 };
@@ -35,7 +36,7 @@ function asData(step: AnyStep): object {
   return { name, aliases, summary, args, freeForm, examples };
 }
 
-function unknownStep(name: string): FleetError {
+function unknownStep(name: string, allSteps: readonly AnyStep[]): FleetError {
   const near = nearest(
     name,
     allSteps.flatMap((step) => [step.name, ...(step.aliases ?? [])]),

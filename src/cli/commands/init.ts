@@ -4,7 +4,7 @@ import { open, rename, rm } from 'node:fs/promises';
 import { FleetError } from '../../core/errors.ts';
 import type { OwnFlags, RunCommand } from '../command.ts';
 import { exit } from '../exit-codes.ts';
-import { type FirstInventory, firstInventory, parseMachine } from '../first-inventory.ts';
+import { type FirstInventory, firstInventory, parseMachine, schemaPath } from '../first-inventory.ts';
 import { ask, canAsk } from '../prompt.ts';
 
 /** Writes a first inventory from flags, or from answers on a terminal. */
@@ -19,12 +19,16 @@ export const init: RunCommand = async ({ flags, console }) => {
     });
   }
   const wanted = flags.list('server').length > 0 ? fromFlags(flags) : await fromAnswers(flags);
-  const text = firstInventory(wanted);
+  const text = firstInventory(wanted, path);
   await writeNew(path, text);
   const nodes = wanted.servers.length + wanted.agents.length;
   console.note(
     `Wrote ${path} for ${nodes} node${nodes === 1 ? '' : 's'}, readable by you alone: it holds the cluster's token.`,
   );
+  if (!text.startsWith('# yaml-language-server'))
+    console.note(
+      `An editor checks it by this schema (of this machine, so it does not stand in the file): ${schemaPath()}`,
+    );
   console.note(`Next: look through it, then  fleet plan -i ${path}  and  fleet up -i ${path}`);
   return exit.ok;
 };

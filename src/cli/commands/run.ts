@@ -1,19 +1,20 @@
 import { FleetError } from '../../core/errors.ts';
 import type { AnyStep } from '../../engine/step.ts';
 import { nearest } from '../../playbook/nearest.ts';
+import type { StepLibrary } from '../../playbook/step-library.ts';
 import { checkArguments } from '../../steps/arguments.ts';
-import { allSteps, stepNamed } from '../../steps/registry.ts';
 import { AdhocRenderer } from '../../ui/adhoc.ts';
 import type { Invocation, RunCommand } from '../command.ts';
 import { driveApply, drivePlan } from '../drive.ts';
 import { exit } from '../exit-codes.ts';
 import { openFleet } from '../open-fleet.ts';
 import { singleStep } from '../single-step.ts';
+import { stepsHere } from '../steps-here.ts';
 
 /** Runs one command, or one step, on the hosts of a pattern. */
 export const run: RunCommand = async (invocation) => {
   const { settings, flags, console } = invocation;
-  const { step, args } = wantedStep(invocation);
+  const { step, args } = wantedStep(invocation, await stepsHere());
   const faults = checkArguments(step, args);
   if (faults.length > 0) {
     console.errors(faults);
@@ -39,7 +40,10 @@ export const run: RunCommand = async (invocation) => {
 };
 
 /** `-- CMD` is the shell step; `-m STEP -a ARGS` any other. */
-function wantedStep({ trailing, flags }: Invocation): { step: AnyStep; args: unknown } {
+function wantedStep(
+  { trailing, flags }: Invocation,
+  { allSteps, stepNamed }: StepLibrary,
+): { step: AnyStep; args: unknown } {
   const module = flags.text('module');
   const given = flags.text('args');
   if (trailing !== undefined && (module !== undefined || given !== undefined)) {

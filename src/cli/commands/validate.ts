@@ -1,4 +1,4 @@
-import { asFleetErrors, FleetErrors } from '../../core/errors.ts';
+import { asFleetErrors, type FleetError, FleetErrors } from '../../core/errors.ts';
 import { clustersOf } from '../../inventory/cluster.ts';
 import type { Fleet } from '../../inventory/fleet.ts';
 import { validateFleet } from '../../inventory/validate.ts';
@@ -13,10 +13,12 @@ import { loadInventory } from '../open-fleet.ts';
 export const validate: RunCommand = async (invocation) => {
   const { settings, console } = invocation;
   const isJson = settings.output === 'json';
+  let doubts: readonly FleetError[] = [];
   try {
     const fleet = await loadInventory(invocation);
     const { cluster } = settings;
     const { errors, warnings } = validateFleet(fleet, cluster === undefined ? {} : { cluster });
+    doubts = warnings;
     if (!isJson) for (const warning of warnings) console.warn(warning.toFault());
     FleetErrors.throwIfAny(errors);
     if (isJson) {
@@ -29,7 +31,11 @@ export const validate: RunCommand = async (invocation) => {
     const errors = asFleetErrors(thrown);
     if (!isJson || errors.some(({ blame }) => blame === 'fleet')) throw thrown;
     const faults = sortFaults(errors.map((error) => error.toFault()));
-    console.result(console.redactor.mask(safeJson({ valid: false, errors: faults, warnings: [] }, 2)));
+    console.result(
+      console.redactor.mask(
+        safeJson({ valid: false, errors: faults, warnings: doubts.map((one) => one.toFault()) }, 2),
+      ),
+    );
     return exit.usage;
   }
 };
