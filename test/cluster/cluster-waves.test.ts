@@ -333,4 +333,22 @@ describe('what is waited for behind a wave', () => {
     ]);
     expect(gatesOf('restart', 'a1')).toEqual(['a1 on s2: a1 to be Ready']);
   });
+
+  // The first server of a cluster is Ready seconds before its member is known to vote, and until then nobody can join it.
+  it('a first server whose node does not say yet that its member votes', async () => {
+    const blank = { state: 'absent', data: 'none' } as const;
+    const fresh = {
+      servers: three.servers,
+      hosts: { s1: blank, s2: blank, s3: blank },
+      previews: { s1: restarts },
+    };
+    const round = await Round.of(fresh);
+    const answer = await round.next(fresh);
+    const [wave] = answer.verdict === 'waves' ? answer.waves : [];
+    if (wave === undefined) throw new Error('a cluster is to begin');
+    const gate = round.source.gates(round.play, wave).find(({ wait }) => wait.fact.key === 'k3s:nodes');
+    const node = nodeOf(member('s1', { etcdVoter: undefined }));
+    expect(gate?.wait.holds({ nodes: [node] })).toMatch(/not known yet/);
+    expect(gate?.wait.holds({ nodes: [{ ...node, etcdVoter: true }] })).toBe(true);
+  });
 });
