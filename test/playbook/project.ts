@@ -80,6 +80,7 @@ export function fakeFleet(): Fleet {
             throw new FleetError({
               code: 'HOST_UNKNOWN',
               message: `no host or group '${part}'`,
+              fix: 'Name one that there is.',
               blame: 'usage',
             });
           }
