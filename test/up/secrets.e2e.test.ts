@@ -47,6 +47,9 @@ async function filesWith(lab: Lab, node: string, forms: readonly string[]): Prom
   return found === '' ? [] : found.split('\n').sort();
 }
 
+/** What ran well, kept by `k3s_keep` in a folder of root alone. */
+const keptFiles = '/usr/local/lib/fleet/k3s-kept/a/files';
+
 describe('a token, a registry password and a sudo password', () => {
   let lab: Lab;
   const said: Ended[] = [];
@@ -130,7 +133,7 @@ describe('a token, a registry password and a sudo password', () => {
     }
   });
 
-  test('on the nodes the token lies in files of root alone, and only where k3s and its service read it', async () => {
+  test('on the nodes the token lies in files of root alone: where k3s and its service read it, and where the way back is kept', async () => {
     for (const { name } of lab.nodes.nodes) {
       const files = await filesWith(lab, name, formsOf(tokenCore));
       expect(
@@ -138,13 +141,12 @@ describe('a token, a registry password and a sudo password', () => {
         name,
       ).toEqual([]);
       const places = files.map((file) => file.split(' ')[2] ?? '');
-      const unit = name === 'server-1' ? 'k3s' : 'k3s-agent';
-      expect(places, name).toContain(`/etc/systemd/system/${unit}.service.env`);
+      const env = `/etc/systemd/system/${name === 'server-1' ? 'k3s' : 'k3s-agent'}.service.env`;
       const isK3s = (place: string): boolean => place.startsWith('/var/lib/rancher/k3s/server/');
       expect(
         places.filter((place) => !isK3s(place)),
         name,
-      ).toEqual([`/etc/systemd/system/${unit}.service.env`]);
+      ).toEqual([env, `${keptFiles}${env}`]);
     }
   });
 
@@ -190,6 +192,7 @@ describe('a token that the first server makes', () => {
     expect(password.length).toBeGreaterThan(16);
     expect(await filesWith(lab, 'agent-1', [password])).toEqual([
       '600 root /etc/systemd/system/k3s-agent.service.env',
+      `600 root ${keptFiles}/etc/systemd/system/k3s-agent.service.env`,
     ]);
     const said = [up, again, facts].flatMap(({ stdout, stderr }) => [stdout, stderr]);
     expect(leaks([...said, ...(await lab.cli.journals())], formsOf(password))).toEqual([]);
