@@ -1,4 +1,5 @@
 import { FleetError } from '../core/errors.ts';
+import type { Play } from './play.ts';
 
 /**
  * Cuts hosts into the batches that `serial` asks for: numbers, or percentages of all hosts (rounded down, at least one),
@@ -31,4 +32,10 @@ export function batchSize(size: number | string, total: number): number {
   const value = Number(match[1]);
   if (value === 0) return Math.max(1, total);
   return Math.max(1, Math.floor(match[2] === '%' ? (total * value) / 100 : value));
+}
+
+/** Whether this many failed hosts of a batch are too many. A play whose hosts have all failed ends the run too. */
+export function endsTheRun(play: Play, failures: number, size: number): boolean {
+  if (play.anyErrorsFatal || failures === size) return true;
+  return play.maxFailPercentage !== undefined && (failures * 100) / size > play.maxFailPercentage;
 }
