@@ -176,7 +176,7 @@ export function hostKeyFault(
         ...context,
         code: 'HOST_KEY_UNKNOWN',
         message: `the host key of ${target.name} (${name}, ${shown}) is not in known_hosts`,
-        fix: `Compare the fingerprint and log in once with \`${sshCommand(target)}\`, or run with --accept-new-host-keys.`,
+        fix: `Compare the fingerprint and log in once with \`${sshCommand(target)}\`, or run with --host-key-checking accept-new.`,
       });
     case 'changed':
       return new FleetError({
@@ -184,7 +184,7 @@ export function hostKeyFault(
         code: 'HOST_KEY_CHANGED',
         where: { file: verdict.entry.file, line: verdict.entry.line },
         message: `the host key of ${target.name} (${name}) is now ${shown}, not the ${verdict.entry.keyType} key at ${verdict.entry.file}:${verdict.entry.line}; somebody may be in between`,
-        fix: `When the host was rebuilt: \`ssh-keygen -R ${quote(name)} -f ${quote(verdict.entry.file)}\`, then run again with --accept-new-host-keys.`,
+        fix: `When the host was rebuilt: \`ssh-keygen -R ${quote(name)} -f ${quote(verdict.entry.file)}\`, then run again with --host-key-checking accept-new.`,
       });
     case 'revoked':
       return new FleetError({

@@ -238,7 +238,7 @@ function faultFrom(target: Target, text: string): FleetError {
     return hostKey(
       'HOST_KEY_CHANGED',
       `the host key of ${target.name} is not the one at ${where === undefined ? 'known_hosts' : `${where.file}:${where.line}`}; somebody may be in between`,
-      `When the host was rebuilt: \`${remove ?? `ssh-keygen -R ${target.alias}`}\`, then run again with --accept-new-host-keys.`,
+      `When the host was rebuilt: \`${remove ?? `ssh-keygen -R ${target.alias}`}\`, then run again with --host-key-checking accept-new.`,
       where,
     );
   }
@@ -253,7 +253,7 @@ function faultFrom(target: Target, text: string): FleetError {
     return hostKey(
       'HOST_KEY_UNKNOWN',
       `the host key of ${target.name} is not in known_hosts`,
-      'Log in once by hand and compare the fingerprint, or run with --accept-new-host-keys.',
+      'Log in once by hand and compare the fingerprint, or run with --host-key-checking accept-new.',
     );
   }
   if (/Permission denied|Too many authentication failures/i.test(text)) {

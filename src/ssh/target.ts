@@ -90,10 +90,6 @@ export interface Target {
 export interface ResolveOptions {
   /** ~/.ssh/config, read once per run. */
   readonly sshConfig?: SshConfigFile;
-  /** What holds where neither inventory nor ssh config says otherwise. */
-  readonly hostKeyMode?: HostKeyMode;
-  /** Overrides all: `--accept-new-host-keys`. */
-  readonly acceptNewHostKeys?: boolean;
   readonly connectTimeoutMs?: number;
   readonly env?: NodeJS.ProcessEnv;
   /** Where `~` is, the default keys and known_hosts; for tests. */
@@ -217,10 +213,7 @@ async function complete(
     ...(proxyCommand === undefined || proxyCommand === 'none' || proxyJump !== undefined
       ? {}
       : { proxyCommand: expandTokens(proxyCommand, tokens) }),
-    hostKeyMode:
-      options.acceptNewHostKeys === true && merged.strictHostKeyChecking !== 'no'
-        ? 'accept-new'
-        : (merged.strictHostKeyChecking ?? options.hostKeyMode ?? 'yes'),
+    hostKeyMode: merged.strictHostKeyChecking ?? 'yes',
     ...(merged.hostKeyAlias === undefined ? {} : { hostKeyAlias: merged.hostKeyAlias }),
     hashKnownHosts: merged.hashKnownHosts ?? false,
     userKnownHostsFiles: (
