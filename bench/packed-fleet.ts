@@ -18,7 +18,7 @@ export async function packFleet(folder: string): Promise<PackedFleet> {
   await must('sh', ['-c', 'tar -xzf fleet-*.tgz'], folder);
   const unpacked = path.join(folder, 'package');
   await symlink(path.join(repositoryRoot, 'node_modules'), path.join(unpacked, 'node_modules'));
-  return { entry: path.join(unpacked, 'dist', 'fleet.js') };
+  return { entry: path.join(unpacked, 'dist', 'fleet.cjs') };
 }
 
 async function must(command: string, args: readonly string[], cwd: string): Promise<void> {

@@ -26,8 +26,21 @@ const nativeBinding: Plugin = {
   },
 };
 
-/** The entries are what Node and users import; all else is in the chunks. */
-const isEntry = (path: string): boolean => dirname(path) === dist;
+/** fleet tunnels no HTTP and serves no SSH: the modules that do cost each start more than a millisecond. */
+const unusedOfSsh2: Plugin = {
+  name: 'unused-of-ssh2',
+  setup: ({ onResolve, onLoad }) => {
+    onResolve({ filter: /^\.\/(http-agents|server)\.js$/ }, ({ importer, path }) =>
+      importer.endsWith('node_modules/ssh2/lib/index.js') ? { path, namespace: 'unused' } : undefined,
+    );
+    onLoad({ filter: /.*/, namespace: 'unused' }, () => ({ contents: 'module.exports = {};' }));
+  },
+};
+
+const command = join(dist, 'fleet.cjs');
+
+/** What users import is an ES module; the command and the chunks are CommonJS. */
+const isImported = (path: string): boolean => dirname(path) === dist && path !== command;
 
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(join(dist, 'chunks'), { recursive: true });
@@ -47,30 +60,37 @@ const result = await build({
   target: 'node20',
   // Names stay as they are: a stack trace in a bug report must be readable.
   minifySyntax: true,
+  minifyWhitespace: true,
+  lineLimit: 120,
   legalComments: 'linked',
   external: ['cpu-features'],
-  plugins: [nativeBinding],
+  plugins: [nativeBinding, unusedOfSsh2],
   chunkNames: 'chunks/[name]-[hash]',
   outExtension: { '.js': '.cjs' },
   logLevel: 'warning',
   write: false,
 });
 for (const { path, text } of result.outputFiles) {
-  if (isEntry(path)) writeFileSync(path.replace(/\.cjs$/, '.js'), text);
+  if (isImported(path)) writeFileSync(path.replace(/\.cjs$/, '.js'), text);
   else writeFileSync(path, path.endsWith('.cjs') ? await asCommonJs(text) : text);
 }
 
 /**
- * Node keeps compiled code of CommonJS only (src/cli/code-cache.ts), and esbuild splits ES modules only. Code that comes from a
- * cache cannot import, so chunks require each other, no earlier than they imported each other.
+ * Node keeps compiled code of CommonJS only (src/cli/code-cache.ts) and starts it sooner, and esbuild splits ES modules only.
+ * Code that comes from a cache cannot import, so chunks require each other, no earlier than they imported each other.
  */
 async function asCommonJs(text: string): Promise<string> {
-  const requiring = text.replaceAll(/\bimport\((".\/[^"]+")\)/g, 'Promise.resolve().then(() => require($1))');
+  const requiring = text.replaceAll(
+    /\bimport\(("(?:\.\/|node:)[^"]+")\)/g,
+    'Promise.resolve().then(() => require($1))',
+  );
   const { code } = await transform(requiring, {
     format: 'cjs',
     platform: 'node',
     target: 'node20',
     minifySyntax: true,
+    minifyWhitespace: true,
+    lineLimit: 120,
     define: {
       'import.meta.url': 'importMetaUrl',
       'import.meta.dirname': '__dirname',
@@ -83,7 +103,7 @@ async function asCommonJs(text: string): Promise<string> {
   return code;
 }
 
-chmodSync(join(dist, 'fleet.js'), 0o755);
+chmodSync(command, 0o755);
 execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.types.json'], {
   cwd: root,
   stdio: 'inherit',

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import Module from 'node:module';
+import Module, { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import { basename, join } from 'node:path';
 import { Script } from 'node:vm';
@@ -13,6 +13,9 @@ interface NodeModules {
 
 /** The compiled chunks of one command: their names, which are hashes of their contents, and V8's code for each. */
 type CompiledChunks = Map<string, Buffer>;
+
+/** V8 no longer knows whose code it is once it comes from a cache: an import() in it would have nobody to ask. */
+const importCall = /(?<![#.\w$])import\(/;
 
 const nodeModules = Module as unknown as NodeModules;
 
@@ -37,11 +40,24 @@ export function keepCompiledCode(command: string): void {
   const kept = readChunks(file);
   const compiled = new Map<string, Script>();
   let isNew = false;
-  const compile = nodeModules.prototype._compile;
-  nodeModules.prototype._compile = function (content, path) {
-    // V8 no longer knows whose code it is once it comes from a cache: an import() in it would have nobody to ask.
-    const isCached = path.startsWith(import.meta.dirname) && !content.includes('import(');
-    if (!isCached) return compile.call(this, content, path);
+  const loaded = new Map<string, { exports: unknown }>();
+  const requireOther = createRequire(import.meta.filename);
+
+  /** `require` without looking for what is known to be there: that takes longer than most chunks need to run. */
+  const requireChunk = (specifier: string): unknown => {
+    if (!specifier.startsWith('./')) return requireOther(specifier);
+    const path = join(import.meta.dirname, specifier);
+    const known = loaded.get(path) ?? requireOther.cache[path];
+    if (known !== undefined) return known.exports;
+    const content = readFileSync(path, 'utf8');
+    if (importCall.test(content)) return requireOther(path);
+    const module = { exports: {} };
+    run(content, path, module);
+    return module.exports;
+  };
+
+  const run = (content: string, path: string, module: { exports: unknown }): unknown => {
+    loaded.set(path, module);
     const name = basename(path);
     const cachedData = kept.get(name);
     const script = new Script(Module.wrap(content), {
@@ -50,16 +66,14 @@ export function keepCompiledCode(command: string): void {
     });
     compiled.set(name, script);
     isNew ||= cachedData === undefined || script.cachedDataRejected === true;
-    const module = this as NodeJS.Module;
     const load = script.runInThisContext() as (...args: unknown[]) => unknown;
-    return load.call(
-      module.exports,
-      module.exports,
-      Module.createRequire(path),
-      module,
-      path,
-      import.meta.dirname,
-    );
+    return load.call(module.exports, module.exports, requireChunk, module, path, import.meta.dirname);
+  };
+
+  const compile = nodeModules.prototype._compile;
+  nodeModules.prototype._compile = function (content, path) {
+    const isCached = path.startsWith(import.meta.dirname) && !importCall.test(content);
+    return isCached ? run(content, path, this as NodeJS.Module) : compile.call(this, content, path);
   };
   process.once('exit', () => {
     if (isNew) writeChunks(folder, file, kept, compiled);

@@ -5,12 +5,16 @@
  */
 const argv = process.argv.slice(2);
 
-if (argv.length === 1 && (argv[0] === '--version' || argv[0] === '-V')) {
-  const { version } = await import('./version.ts');
-  process.stdout.write(`${version}\n`);
-} else {
+async function start(): Promise<void> {
+  if (argv.length === 1 && (argv[0] === '--version' || argv[0] === '-V')) {
+    const { version } = await import('./version.ts');
+    process.stdout.write(`${version}\n`);
+    return;
+  }
   const { keepCompiledCode } = await import('./code-cache.ts');
   keepCompiledCode(argv.find((word) => !word.startsWith('-')) ?? 'help');
   const { runCli } = await import('./run-cli.ts');
   await runCli(argv);
 }
+
+void start();

@@ -463,7 +463,7 @@ export function isDeferrable(task: Task): boolean {
   return (
     task.until === undefined &&
     task.failedWhen === undefined &&
-    task.changedWhen === undefined &&
+    (task.changedWhen ?? []).every(({ expression }) => typeof expression === 'boolean') &&
     !task.ignoreErrors &&
     !task.runOnce &&
     task.throttle === undefined &&

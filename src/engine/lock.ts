@@ -117,7 +117,7 @@ function isDead(owner: string): boolean {
  * @param dead the owner whose lock may be taken over although its heart beat a moment ago; empty for none
  */
 function takeScript(owner: string, dead: string): ShellScript {
-  return sh`[ "$(id -u)" = 0 ] || exit 0
+  return sh`[ -w /run ] || [ "$(id -u)" = 0 ] || exit 0
 umask 077; lock=${lockFolder}; owner=${owner}
 mkdir -p "\${lock%/*}" || exit 1
 take() { mkdir "$lock" 2>/dev/null && printf '%s\n' "$owner" > "$lock/owner" && date +%s > "$lock/beat"; }
@@ -139,5 +139,6 @@ function beatScript(owner: string): ShellScript {
 }
 
 function releaseScript(owner: string): ShellScript {
-  return sh`if [ "$(cat ${lockFolder}/owner 2>/dev/null)" = ${owner} ]; then rm -rf ${lockFolder}; rmdir /run/fleet/jobs /run/fleet 2>/dev/null; fi; true`;
+  return sh`owner=; { read -r owner < ${lockFolder}/owner; } 2>/dev/null
+if [ "$owner" = ${owner} ]; then rm -rf ${lockFolder}; rmdir /run/fleet/jobs /run/fleet 2>/dev/null; fi; true`;
 }

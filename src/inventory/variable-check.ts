@@ -1,10 +1,10 @@
-import { Ajv, type ValidateFunction } from 'ajv';
+import type { ValidateFunction } from 'ajv';
 import { distance } from 'fastest-levenshtein';
+import { ownSchemas } from '../core/own-schemas.ts';
 import { Secret } from '../core/secret.ts';
 import { allVariables, type VariableInfo, variableInfo } from './variables.ts';
 
-// Our own schemas: checking them against the schema of schemas costs 40 ms at each start.
-const ajv = new Ajv({ validateSchema: false, allErrors: false, strict: false, allowUnionTypes: true });
+const ajv = ownSchemas({ allowUnionTypes: true });
 const compiled = new Map<string, ValidateFunction>();
 
 /** Why a templated value does not fit a known variable, as the end of a sentence: `must be a number`. */

@@ -1,11 +1,11 @@
-import { Ajv, type ValidateFunction } from 'ajv';
+import type { ValidateFunction } from 'ajv';
 import type { Fault } from '../core/errors.ts';
+import { ownSchemas } from '../core/own-schemas.ts';
 import { shown } from './args.ts';
 import type { Keyword } from './keywords.ts';
 import { entryOf, type Located, placeAlong } from './located.ts';
 
-// Our own schemas: checking them against the schema of schemas costs 40 ms at each start.
-const ajv = new Ajv({ validateSchema: false, strict: false, allErrors: false });
+const ajv = ownSchemas();
 const compiled = new WeakMap<Keyword, ValidateFunction>();
 
 /** What is wrong with the value of a keyword, or `undefined`. */

@@ -1,7 +1,8 @@
 import { type Static, type TOptional, type TSchema, type TUnsafe, Type } from '@sinclair/typebox';
-import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
+import type { ErrorObject, ValidateFunction } from 'ajv';
 import { closest, distance } from 'fastest-levenshtein';
 import { FleetError, FleetErrors, type Place } from '../core/errors.ts';
+import { ownSchemas } from '../core/own-schemas.ts';
 import { Secret } from '../core/secret.ts';
 import type { AnyStep } from '../engine/step.ts';
 
@@ -108,8 +109,7 @@ export function optional<Value>(schema: TUnsafe<Value>): TOptional<TUnsafe<Value
   return Type.Optional(schema) as TOptional<TUnsafe<Value>>;
 }
 
-// Our own schemas: checking them against the schema of schemas costs 40 ms at each start.
-const ajv = new Ajv({ validateSchema: false, allErrors: true, strict: false, verbose: true, logger: false });
+const ajv = ownSchemas({ allErrors: true, verbose: true, logger: false });
 const validators = new WeakMap<AnyStep, ValidateFunction>();
 
 interface ObjectSchema {

@@ -35,7 +35,7 @@ const copies = (count: number): string =>
 
 /** A task that notes in one file, which tells the order, that it ran. It is begun and ended by itself, not with its neighbours. */
 const note = (name: string, more = ''): string =>
-  `- name: ${name}\n  shell: "echo {{ inventory_hostname }} ${name} >> {{ playbook_dir }}/order"\n  changed_when: true${more.replace(/^(?=.)/gm, '\n  ').replaceAll('\n\n', '\n')}`;
+  `- name: ${name}\n  shell: "echo {{ inventory_hostname }} ${name} >> {{ playbook_dir }}/order"\n  changed_when: rc == 0${more.replace(/^(?=.)/gm, '\n  ').replaceAll('\n\n', '\n')}`;
 
 const fails = '- name: Fails\n  command: "false"';
 
@@ -100,6 +100,15 @@ describe('a run', () => {
     const twenty = await applied(await here(), play(copies(20)));
     expect(tripsOf(twenty)).toBe(tripsOf(one));
     expect(only(twenty.events, 'look-finished')).toHaveLength(1);
+  });
+
+  it('sends commands that never count as a change in one trip too', async () => {
+    const commands = (count: number): string =>
+      Array.from({ length: count }, () => '- command: "true"\n  changed_when: false').join('\n');
+    const one = await applied(await here(), play(commands(1)));
+    const twenty = await applied(await here(), play(commands(20)));
+    expect(tripsOf(twenty)).toBe(tripsOf(one));
+    expect(twenty.result.status).toBe('unchanged');
   });
 
   it('on hosts that cannot be reached fails there alone, before any task', async () => {
@@ -814,5 +823,24 @@ describe('the play itself', () => {
     expect(only(events, 'warning')[0]).toMatchObject({ code: 'UNFINISHED_JOB', host: 'a' });
     expect(result.status).toBe('changed');
     expect(onHost(where, 'ls /run/fleet 2>/dev/null')).toBe('');
+  });
+
+  it.runIf(isIsolated)('waits for it also right behind a plan, and then goes by what it left', async () => {
+    const where = await here();
+    const made = join(where.folder, 'made');
+    onHost(
+      where,
+      `mkdir -p /run/fleet/jobs/old; (while [ ! -e ${where.folder}/end ]; do sleep 0.05; done; printf 'x\\n' > ${made}; echo 0 > /run/fleet/jobs/old/code) > /dev/null 2>&1 & echo $! > /run/fleet/jobs/old/pid`,
+    );
+    const book = play(`- copy: {dest: "${made}", content: "x\\n"}`);
+    const { run, events } = await opened(where, book, {
+      onEvent: (event) => {
+        if (event.kind === 'warning') writeFileSync(join(where.folder, 'end'), '');
+      },
+    });
+    expect((await run.plan()).status).toBe('would-change');
+    expect(only(events, 'warning')).toEqual([]);
+    expect((await run.apply()).status).toBe('unchanged');
+    expect(only(events, 'warning')[0]).toMatchObject({ code: 'UNFINISHED_JOB', host: 'a' });
   });
 });
