@@ -79,9 +79,11 @@ case $m in
 '
     o=$(dpkg-query -W -f ${DPKG_FORMAT} "$@" 2>/dev/null)
     printf '%s\\n' "$o"
-    for n; do
-      case $nl$o in *"$nl"installed"	$n	"*) ;; *) dpkg-query -W -f ${DPKG_FORMAT} 2>/dev/null | grep -F -e "$n" ;; esac
-    done ;;
+    # What is not there by its own name may be what another package provides.
+    c=$#
+    for n; do case $nl$o in *"$nl"installed"	$n	"*) ;; *) set -- "$@" -e "$n" ;; esac; done
+    shift "$c"
+    if [ $# -gt 0 ]; then dpkg-query -W -f ${DPKG_FORMAT} 2>/dev/null | grep -F "$@"; fi ;;
   dnf|yum|zypper)
     for n; do
       v=$(rpm -q --qf '%{EPOCH}:%{VERSION}-%{RELEASE}\\n' "$n" 2>/dev/null) ||

@@ -5,7 +5,7 @@ import type { Fact } from '../engine/fact.ts';
 export function sysctlInUse(name: string): Fact<string | undefined> {
   return {
     key: `sysctl:${name}`,
-    sh: sh`p=${sysctlPath(name)}; if [ -r "$p" ]; then echo =; cat "$p"; fi`,
+    sh: sh`p=${sysctlPath(name)}; if [ -r "$p" ]; then echo =; exec cat "$p"; fi`,
     parse: (answer) =>
       answer.stdout.startsWith('=\n') ? normalSysctlValue(answer.stdout.slice(2)) : undefined,
   };
