@@ -33,6 +33,11 @@ export interface FoundMarks extends NodeMarks {
 /** The cluster's nodes as one server's API tells them, or why it does not. */
 export type K3sNodes = { readonly nodes: readonly K3sNode[] } | { readonly unavailable: string };
 
+/** The node of that name, where the server told of its nodes and has it. */
+export function nodeNamed(told: K3sNodes | undefined, name: string): K3sNode | undefined {
+  return told !== undefined && 'nodes' in told ? told.nodes.find((node) => node.name === name) : undefined;
+}
+
 /** On a node that fleet cordoned. It names no run: whichever comes next finds it and uncordons. */
 export const cordonAnnotation = 'fleet.k3s/cordoned-by';
 /** On a node whose pods were evicted: for which release. */

@@ -7,6 +7,7 @@ import { type HostName, hostName } from '../facts/host-name.ts';
 import { type InUse, inUse } from '../facts/k3s-in-use.ts';
 import { type K3sNode, k3sNodes } from '../facts/k3s-nodes.ts';
 import { leavingDropIn, unitName } from '../k3s/paths.ts';
+import { quorumOf } from '../k3s/quorum.ts';
 import { list, optional, text } from './arguments.ts';
 import { k3sNode, nodeNameOf } from './k3s-node.ts';
 import {
@@ -103,7 +104,7 @@ function becauseOf(name: string, nodes: readonly K3sNode[]): string {
   const members = nodes.filter((node) => node.etcdVoter !== undefined);
   const left = members.length - 1;
   if (left === 0 || !members.some((node) => node.name === name)) return `${name} is a node of the cluster`;
-  const spare = left - (Math.floor(left / 2) + 1);
+  const spare = left - quorumOf(left);
   const staying = left === 1 ? 'one etcd member stays' : `${left} etcd members stay`;
   return `${name} is a node of the cluster; ${staying}, of which ${spare === 0 ? 'none' : spare} may fail`;
 }

@@ -3,7 +3,7 @@ import { lines, type ShellScript, sh } from '../core/shell.ts';
 import { ask, askEach } from '../engine/fact.ts';
 import { change, type Diff, defineStep, type Plan, unchanged } from '../engine/step.ts';
 import { type HostName, hostName } from '../facts/host-name.ts';
-import { type FoundMarks, type K3sNode, k3sNodes, marksAnnotation } from '../facts/k3s-nodes.ts';
+import { type FoundMarks, type K3sNode, k3sNodes, marksAnnotation, nodeNamed } from '../facts/k3s-nodes.ts';
 import { type NodeMarks, taintIdentity, taintText } from '../k3s/node-marks.ts';
 import { kubectlWords } from '../k3s/paths.ts';
 import { withNode } from './k3s-drain.ts';
@@ -35,9 +35,7 @@ export const k3sNodeLabelsStep = defineStep<ReturnType<typeof Type.Object>, Seen
     const node = k3sNode(host);
     const name = nodeNameOf(node, seen.hostName.inUse);
     const server = serverToAsk(node, host.name, seen.nodes);
-    const told = seen.nodes.get(server);
-    const own =
-      told !== undefined && 'nodes' in told ? told.nodes.find((one) => one.name === name) : undefined;
+    const own = nodeNamed(seen.nodes.get(server), name);
     if (own === undefined) return unchanged(`no server tells of ${name}`);
     const wanted = node.settings.nodeMarks;
     const work = workFor(own.marks ?? none, wanted);

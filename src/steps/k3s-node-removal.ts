@@ -2,6 +2,7 @@ import { sh } from '../core/shell.ts';
 import { type Action, waitUntil } from '../engine/action.ts';
 import { type K3sNode, type K3sNodes, k3sNodes } from '../facts/k3s-nodes.ts';
 import { kubectlWords } from '../k3s/paths.ts';
+import { quorumOf } from '../k3s/quorum.ts';
 import { drainScript } from './k3s-drain.ts';
 import type { K3sNodeView } from './k3s-node.ts';
 import type { NodesByServer } from './k3s-readiness.ts';
@@ -31,7 +32,7 @@ export function removalHindrance(name: string, nodes: readonly K3sNode[]): strin
   }
   const members = nodes.filter((node) => node.etcdVoter !== undefined && node.name !== name);
   const well = members.filter(votes);
-  const quorum = Math.floor(members.length / 2) + 1;
+  const quorum = quorumOf(members.length);
   if (well.length >= quorum) return undefined;
   const away = members.filter((node) => !votes(node)).map((node) => node.name);
   return `without ${name} ${well.length} of ${members.length} etcd members would vote, ${quorum} are needed${away.length === 0 ? '' : ` (not well: ${away.join(', ')})`}`;
@@ -42,7 +43,7 @@ export function mayStopFirst(name: string, nodes: readonly K3sNode[]): boolean {
   const members = nodes.filter((node) => node.etcdVoter !== undefined);
   if (!members.some((node) => node.name === name)) return true;
   const others = members.filter((node) => node.name !== name && votes(node));
-  return others.length >= Math.floor(members.length / 2) + 1;
+  return others.length >= quorumOf(members.length);
 }
 
 function votes(node: K3sNode): boolean {

@@ -3,10 +3,12 @@ import { sh } from '../core/shell.ts';
 import type { Action } from '../engine/action.ts';
 import { ask, askEach } from '../engine/fact.ts';
 import { change, defineStep, type HostView, type Plan, refuse, unchanged } from '../engine/step.ts';
+import { touchesOfPath } from '../facts/file.ts';
 import { type HostName, hostName } from '../facts/host-name.ts';
 import { type InUse, inUse } from '../facts/k3s-in-use.ts';
 import { type K3sNode, k3sNodes } from '../facts/k3s-nodes.ts';
-import { unitName } from '../k3s/paths.ts';
+import { kubeconfigPath, unitName } from '../k3s/paths.ts';
+import { quorumOf } from '../k3s/quorum.ts';
 import { choice, flag, optional } from './arguments.ts';
 import { type K3sNodeView, k3sNode, nodeNameOf } from './k3s-node.ts';
 import { type NodesByServer, readinessWaits, withReadyNode } from './k3s-readiness.ts';
@@ -127,7 +129,7 @@ function stopHindrance({ nodes, others }: Seen, host: HostView): string | undefi
   const staying = members.filter(
     ({ name, ready, etcdVoter }) => ready && etcdVoter === true && !names.has(name),
   );
-  const quorum = Math.floor(members.length / 2) + 1;
+  const quorum = quorumOf(members.length);
   if (members.length === 0 || staying.length >= quorum) return undefined;
   return `stopping ${stopping.join(', ')} would leave ${staying.length} of ${members.length} etcd members, ${quorum} are needed`;
 }
@@ -171,6 +173,8 @@ function restarted(seen: Seen, host: HostView, unit: string): Plan<Seen> {
     ],
     {
       imperative: true,
+      // A server writes it anew when it starts, with other certificates if it has got others.
+      touches: node.role === 'server' ? ['k3s:kubeconfig', ...touchesOfPath(kubeconfigPath)] : [],
       after: {
         service: { ...service, state: 'active', newerThanStart: [] },
         nodes: withReadyNode(node, name, seen.nodes),

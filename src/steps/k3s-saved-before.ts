@@ -4,7 +4,7 @@ import type { Action } from '../engine/action.ts';
 import { ask, askControl, askEach } from '../engine/fact.ts';
 import { change, defineStep, type HostView, type Plan, unchanged, unchangedBut } from '../engine/step.ts';
 import { type HostName, hostName } from '../facts/host-name.ts';
-import { k3sNodes } from '../facts/k3s-nodes.ts';
+import { k3sNodes, nodeNamed } from '../facts/k3s-nodes.ts';
 import { wantedRelease } from '../facts/k3s-release.ts';
 import { type ServerData, serverData } from '../facts/k3s-server-data.ts';
 import { type SnapshotFolder, snapshotFolder } from '../facts/k3s-snapshots.ts';
@@ -55,12 +55,8 @@ export const k3sSavedBeforeStep = defineStep<ReturnType<typeof Type.Object>, See
     if (node.role !== 'server' || own === undefined || own.datastore === 'none')
       return unchanged('it holds no data of a cluster');
     if (!own.running) return unchanged('k3s does not run: its files stay as they are until it does');
-    const told = seen.nodes.get(host.name);
     const name = nodeNameOf(node, seen.hostName.inUse);
-    const running =
-      told !== undefined && 'nodes' in told
-        ? parseVersion(told.nodes.find((one) => one.name === name)?.version ?? '')
-        : undefined;
+    const running = parseVersion(nodeNamed(seen.nodes.get(host.name), name)?.version ?? '');
     const upgrades = running !== undefined && compareVersions(running, seen.wanted) !== 0;
     const label = `fleet-before-${seen.wanted.text.replace('+', '-')}`;
     switch (own.datastore) {

@@ -1,14 +1,12 @@
 import { Type } from '@sinclair/typebox';
-import { sh } from '../core/shell.ts';
-import { waitUntil } from '../engine/action.ts';
 import { ask, askEach } from '../engine/fact.ts';
 import { change, defineStep, type Plan, refuse, unchanged } from '../engine/step.ts';
 import { type HostName, hostName } from '../facts/host-name.ts';
 import { hasNodePassword } from '../facts/k3s-node-password.ts';
-import { type K3sNodes, k3sNodes } from '../facts/k3s-nodes.ts';
+import { k3sNodes, nodeNamed } from '../facts/k3s-nodes.ts';
 import { type ServerData, serverData } from '../facts/k3s-server-data.ts';
-import { kubectlWords } from '../k3s/paths.ts';
 import { addressOf, k3sNode, nodeNameOf } from './k3s-node.ts';
+import { deleteNode, withoutNode } from './k3s-node-removal.ts';
 import type { NodesByServer } from './k3s-readiness.ts';
 
 interface Seen {
@@ -17,8 +15,6 @@ interface Seen {
   readonly hasPassword: boolean;
   readonly nodes: NodesByServer;
 }
-
-const removalDeadlineMs = 120_000;
 
 /**
  * A machine that was set up anew comes back under its old name and is refused: its Node, its node password and, for a
@@ -51,10 +47,7 @@ export const k3sStaleNodeStep = defineStep<ReturnType<typeof Type.Object>, Seen>
     const answering = [...seen.nodes].find(([, told]) => told !== undefined && 'nodes' in told);
     if (answering === undefined) return unchanged('no server answers yet');
     const [server, told] = answering;
-    const known =
-      told !== undefined && 'nodes' in told
-        ? told.nodes.find((candidate) => candidate.name === name)
-        : undefined;
+    const known = nodeNamed(told, name);
     if (known === undefined) return unchanged(`the cluster knows no ${name}`);
     if (known.ready && !known.addresses.includes(addressOf(host))) {
       return refuse(
@@ -64,35 +57,8 @@ export const k3sStaleNodeStep = defineStep<ReturnType<typeof Type.Object>, Seen>
     }
     return change(
       `${name} was set up anew, and the cluster still has the Node of its earlier life`,
-      [
-        {
-          kind: 'run',
-          what: `delete the node ${name} and its node password`,
-          host: server,
-          deadlineMs: removalDeadlineMs,
-          script: sh`${kubectlWords} delete node ${name} --ignore-not-found --timeout=100s &&
-${kubectlWords} -n kube-system delete secret ${`${name}.node-password.k3s`} --ignore-not-found`,
-        },
-        waitUntil({
-          what: `the cluster to forget ${name}`,
-          fact: k3sNodes,
-          host: server,
-          holds: (now) => isForgotten(now, name),
-          deadlineMs: removalDeadlineMs,
-        }),
-      ],
-      { after: { nodes: new Map([...seen.nodes].map(([from, list]) => [from, without(list, name)])) } },
+      deleteNode(name, server),
+      { after: { nodes: withoutNode(seen.nodes, name) } },
     );
   },
 });
-
-function isForgotten(told: K3sNodes, name: string): true | string {
-  if ('unavailable' in told) return `the API says: ${told.unavailable}`;
-  return !told.nodes.some((node) => node.name === name) || 'it is still there';
-}
-
-function without(told: K3sNodes | undefined, name: string): K3sNodes | undefined {
-  return told !== undefined && 'nodes' in told
-    ? { nodes: told.nodes.filter((node) => node.name !== name) }
-    : told;
-}

@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox';
 import { ask, askEach } from '../engine/fact.ts';
 import { change, defineStep, type Plan, unchanged } from '../engine/step.ts';
 import { type HostName, hostName } from '../facts/host-name.ts';
-import { k3sNodes } from '../facts/k3s-nodes.ts';
+import { k3sNodes, nodeNamed } from '../facts/k3s-nodes.ts';
 import { uncordonScript, withNode } from './k3s-drain.ts';
 import { k3sNode, nodeNameOf } from './k3s-node.ts';
 import { type NodesByServer, serverToAsk } from './k3s-readiness.ts';
@@ -27,11 +27,7 @@ export const k3sUncordonStep = defineStep<ReturnType<typeof Type.Object>, Seen>(
     const node = k3sNode(host);
     const name = nodeNameOf(node, seen.hostName.inUse);
     const server = serverToAsk(node, host.name, seen.nodes);
-    const told = seen.nodes.get(server);
-    const own =
-      told !== undefined && 'nodes' in told
-        ? told.nodes.find((candidate) => candidate.name === name)
-        : undefined;
+    const own = nodeNamed(seen.nodes.get(server), name);
     if (own === undefined) return unchanged(`no server tells of ${name}`);
     if (!own.cordonedByFleet && own.drainedFor === undefined)
       return unchanged(own.unschedulable ? 'somebody else cordoned it' : 'it takes pods');
