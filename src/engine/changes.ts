@@ -61,6 +61,8 @@ export class Changes {
 
   add(change: PendingChange): void {
     this.#pending.push(change);
+    // What must come before it begins while others are still being decided; how that ended is heard when they are sent.
+    this.context.beforeChange(this.deciding.sessionFor(change.prepared)).catch(() => {});
   }
 
   drop(): void {
