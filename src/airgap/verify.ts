@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { localFile } from '../engine/local-file.ts';
-import { bundleListName } from '../facts/airgap-bundle.ts';
+import { bundleListName, isBundlesOwn } from '../facts/airgap-bundle.ts';
 import { airgapFolder } from '../facts/airgap-folder.ts';
 import { airgapInspection, bundleOf } from '../facts/airgap-inspection.ts';
 import { isSignedBy, signatureName } from './signature.ts';
@@ -76,7 +76,7 @@ export async function verifyFolder(folder: string, verifyKeyFile?: string): Prom
     );
   const isRight =
     verdicts.every(({ state }) => state === 'right') &&
-    extra.every(({ path }) => !path.startsWith('v')) &&
+    extra.every(({ path }) => !isBundlesOwn(path)) &&
     isAccepted(signature);
   return { kind: 'bundle', files: [...verdicts, ...extra], signature, isRight };
 }

@@ -1,4 +1,4 @@
-import type { PullProgress } from '../airgap/pull.ts';
+import type { PullProgress } from '../airgap/pull-place.ts';
 import { formatDuration } from '../ui/duration.ts';
 import { formatBytes } from '../ui/wording.ts';
 import type { Console } from './console.ts';

@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import { FleetError } from '../core/errors.ts';
+import { readNamedFile } from '../core/readable.ts';
 import { Secret } from '../core/secret.ts';
 import type { Invocation } from './command.ts';
 import { askSecret, canAsk } from './prompt.ts';
@@ -56,12 +56,12 @@ export async function sealToken(token: Secret, seal: Seal): Promise<string> {
  */
 export async function openToken(path: string, { flags }: Invocation): Promise<Secret> {
   const { armor, Decrypter } = await import('age-encryption');
-  const text = await textOf(path);
+  const text = await readNamedFile(path);
   const decrypter = new Decrypter();
   const identity = flags.text('identity');
   if (identity === undefined)
     decrypter.addPassphrase((await passphraseFor(path, flags.text('passphraseFile'))).reveal());
-  else for (const key of identitiesIn(await textOf(identity))) decrypter.addIdentity(key);
+  else for (const key of identitiesIn(await readNamedFile(identity))) decrypter.addIdentity(key);
   try {
     const opened = await decrypter.decrypt(armor.decode(text), 'text');
     return new Secret(opened.trim());
@@ -95,7 +95,9 @@ async function passphraseFor(path: string, file: string | undefined): Promise<Se
 
 async function givenPassphrase(file: string | undefined): Promise<Secret | undefined> {
   const text =
-    file === undefined ? process.env.FLEET_SNAPSHOT_PASSPHRASE : (await textOf(file)).replace(/\r?\n$/, '');
+    file === undefined
+      ? process.env.FLEET_SNAPSHOT_PASSPHRASE
+      : (await readNamedFile(file)).replace(/\r?\n$/, '');
   return text === undefined || text === '' ? undefined : new Secret(text);
 }
 
@@ -106,21 +108,4 @@ function noPassphrase(why: string): FleetError {
     fix: 'Give --passphrase-file FILE, or set FLEET_SNAPSHOT_PASSPHRASE; see `fleet help snapshot` for age keys and for going without.',
     blame: 'usage',
   });
-}
-
-async function textOf(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new FleetError(
-      {
-        code: 'FILE_UNREADABLE',
-        message: `cannot read ${path}`,
-        where: { file: path },
-        fix: 'Check that it exists and may be read.',
-        blame: 'usage',
-      },
-      { cause },
-    );
-  }
 }

@@ -1,6 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { Ajv } from 'ajv';
 import { FleetError } from '../core/errors.ts';
+import { selinuxTargets } from '../k3s/selinux-source.ts';
 
 /** The name of the list in a bundle; written last, so a folder that has one is whole. */
 export const bundleListName = 'bundle.json';
@@ -19,11 +20,29 @@ const bundleFile = Type.Object(
       pattern: '^(?!/)(?!.*(^|/)\\.\\.?(/|$))[^\\\\\\x00-\\x1f]+$',
     }),
     kind: Type.Union(
-      ['binary', 'images', 'install-script', 'sums'].map((kind) => Type.Literal(kind)),
-      { description: 'What it is for.' },
+      ['binary', 'images', 'install-script', 'sums', 'image', 'chart', 'manifest', 'rpm', 'rpm-key'].map(
+        (kind) => Type.Literal(kind),
+      ),
+      {
+        description:
+          'What it is for: `images` are those of k3s itself, `image` is one more; `chart` and `manifest` are for servers; `rpm` and `rpm-key` for hosts with SELinux.',
+      },
     ),
     version: Type.Optional(release),
     arch: Type.Optional(architecture),
+    image: Type.Optional(Type.String({ description: 'Of an `image`: its whole name.' })),
+    digest: Type.Optional(
+      Type.String({
+        pattern: '^sha256:[0-9a-f]{64}$',
+        description: 'Of an `image`, and of a `chart` from a registry: that of its manifest.',
+      }),
+    ),
+    system: Type.Optional(
+      Type.Union(
+        selinuxTargets.map((target) => Type.Literal(target)),
+        { description: 'Of an `rpm` or `rpm-key`: which hosts it is for.' },
+      ),
+    ),
     sizeBytes: Type.Integer({ minimum: 0 }),
     sha256,
     origin: Type.String({ description: 'Where it was fetched from.' }),
@@ -54,6 +73,11 @@ export function airgapBundleJsonSchema(): object {
     title: 'Airgap bundle of fleet',
     ...(JSON.parse(JSON.stringify(bundleSchema)) as object),
   };
+}
+
+/** Whether a file lies where only `fleet airgap pull` puts any: one that the list does not name was slipped in. */
+export function isBundlesOwn(path: string): boolean {
+  return /^(v\d|selinux\/)/.test(path);
 }
 
 let validate: ReturnType<Ajv['compile']> | undefined;

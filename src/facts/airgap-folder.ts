@@ -2,6 +2,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FleetError } from '../core/errors.ts';
 import type { ControlFact } from '../engine/fact.ts';
+import type { SelinuxTarget } from '../k3s/selinux-source.ts';
 import { type K3sArch, parseVersion } from '../k3s/version.ts';
 
 export interface AirgapFile {
@@ -13,10 +14,15 @@ export interface AirgapFile {
 
 /** The subfolder whose image archives belong to every release. */
 const imagesFolder = 'images';
+const chartsFolder = 'charts';
+const manifestsFolder = 'manifests';
+/** Has a folder for each kind of system. */
+const selinuxFolder = 'selinux';
+const sharedFolders = [imagesFolder, chartsFolder, manifestsFolder, selinuxFolder];
 
 /**
  * The files of an airgap folder, by name: its own, and those in a subfolder that is named like a release
- * (`v1.33.4+k3s1/`) or `images/`. @throws FleetError AIRGAP_DIR when it is no folder that can be read
+ * (`v1.33.4+k3s1/`), or `images/`, `charts/`, `manifests/` or one of `selinux/`. @throws FleetError AIRGAP_DIR when it is no folder that can be read
  */
 export function airgapFolder(folder: string): ControlFact<readonly AirgapFile[]> {
   return {
@@ -48,9 +54,12 @@ async function filesIn(folder: string, below: string): Promise<readonly AirgapFi
       const path = join(folder, name);
       const found = await stat(path);
       if (found.isFile()) return [{ name, path, sizeBytes: found.size }];
+      if (!found.isDirectory()) return [];
       const isRead =
-        below === '' && found.isDirectory() && (base === imagesFolder || parseVersion(base)?.text === base);
-      return isRead ? filesIn(folder, base) : [];
+        below === ''
+          ? sharedFolders.includes(base) || parseVersion(base)?.text === base
+          : below === selinuxFolder;
+      return isRead ? filesIn(folder, name) : [];
     }),
   );
   return files.flat();
@@ -67,7 +76,7 @@ export function baseName({ name }: Pick<AirgapFile, 'name'>): string {
 /** The releases that have a subfolder of their own. */
 export function releaseFolders(files: readonly AirgapFile[]): readonly string[] {
   const folders = files.flatMap(({ name }) => (name.includes('/') ? [name.slice(0, name.indexOf('/'))] : []));
-  return [...new Set(folders)].filter((folder) => folder !== imagesFolder);
+  return [...new Set(folders)].filter((folder) => !sharedFolders.includes(folder));
 }
 
 /** What counts for a release: what its own subfolder has, then what lies beside it under another name; nothing of other releases. */
@@ -79,6 +88,21 @@ export function filesFor(files: readonly AirgapFile[], release: string): readonl
       (!file.name.includes('/') || file.name.startsWith(`${imagesFolder}/`)) && !names.has(baseName(file)),
   );
   return [...own, ...shared];
+}
+
+/** Helm charts for the servers. */
+export function chartsIn(files: readonly AirgapFile[]): readonly AirgapFile[] {
+  return files.filter(({ name }) => name.startsWith(`${chartsFolder}/`) && /\.(tgz|tar\.gz)$/.test(name));
+}
+
+/** Manifests for the servers, called as k3s wants them. */
+export function manifestsIn(files: readonly AirgapFile[]): readonly AirgapFile[] {
+  return files.filter(({ name }) => name.startsWith(`${manifestsFolder}/`) && /\.(ya?ml|json)$/.test(name));
+}
+
+/** The RPM packages and keys of a folder for one kind of system; empty where it has none of its own. */
+export function selinuxFilesIn(files: readonly AirgapFile[], target: SelinuxTarget): readonly AirgapFile[] {
+  return files.filter(({ name }) => name.startsWith(`${selinuxFolder}/${target}/`));
 }
 
 /** The binary of a release for an architecture: `k3s-<arch>` as k3s-ansible names them and as releases do; plain `k3s` is amd64. */
@@ -102,6 +126,13 @@ export function installScriptIn(files: readonly AirgapFile[], release: string): 
   return filesFor(files, release).find((file) => /^(k3s-)?install\.sh$/.test(baseName(file)));
 }
 
+/** Words of a file name, so that an image called alarm or charm is for everybody. */
+const otherArchitectures = {
+  amd64: /(?<![a-z0-9])(arm|armhf|armv\d|arm64|aarch64)(?![a-z0-9])/,
+  arm64: /(?<![a-z0-9])(amd64|x86_64|arm|armhf|armv\d)(?![a-z0-9])/,
+  arm: /(?<![a-z0-9])(amd64|x86_64|arm64|aarch64)(?![a-z0-9])/,
+} as const;
+
 /** Best first: the smaller, and of two the faster to unpack. */
 const archiveEndings = ['.tar.zst', '.tar.xz', '.tar.bz2', '.tar.gz', '.tgz', '.tar.lz4', '.tar'];
 
@@ -114,7 +145,7 @@ export function imagesIn(
   arch: K3sArch,
   release: string,
 ): readonly AirgapFile[] {
-  const others = { amd64: /arm/, arm64: /amd64|armhf|arm(?!64)/, arm: /amd64|arm64/ }[arch];
+  const others = otherArchitectures[arch];
   const best = new Map<string, AirgapFile>();
   for (const file of filesFor(files, release)) {
     const ending = endingOf(file);

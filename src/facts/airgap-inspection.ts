@@ -33,7 +33,7 @@ export const nothingInspected: ControlFact<AirgapInspection> = {
   read: async () => ({ bundle: undefined, files: new Map() }),
 };
 
-/** Reads every binary, image archive and install script of an airgap folder once. @throws FleetError AIRGAP_DIR, AIRGAP_BUNDLE */
+/** Reads once every file of an airgap folder that a node may be sent. @throws FleetError AIRGAP_DIR, AIRGAP_BUNDLE */
 export function airgapInspection(folder: string): ControlFact<AirgapInspection> {
   return {
     key: `airgap-inspection:${folder}`,
@@ -73,8 +73,9 @@ export async function bundleOf(folder: string): Promise<AirgapBundle | undefined
   return text === undefined ? undefined : parseBundle(text, path);
 }
 
-function kindOf(file: AirgapFile): 'binary' | 'archive' | 'script' | undefined {
+function kindOf(file: AirgapFile): 'binary' | 'archive' | 'script' | 'other' | undefined {
   const base = baseName(file);
+  if (/^(charts|manifests|selinux)\//.test(file.name) || base.endsWith('.rpm')) return 'other';
   const binaries = (['amd64', 'arm64', 'arm'] as const).flatMap((arch) => binaryNames(arch));
   if (binaries.includes(base)) return 'binary';
   if (/\.tar(\.\w+)?$|\.tgz$/.test(base)) return 'archive';

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { FleetError } from '../core/errors.ts';
 import type { ControlFact } from '../engine/fact.ts';
+import { airgapFolder, manifestsIn } from './airgap-folder.ts';
 import { candidatesFor } from './control-file.ts';
 
 export type LocalManifests = readonly {
@@ -19,6 +20,17 @@ export function localManifests(
     key: `manifests:${paths.join(':')}:${searchPath.join(':')}`,
     read: () =>
       Promise.all(paths.map((path) => readManifest(path, candidatesFor(path, searchPath, 'files')))),
+  };
+}
+
+/** The manifests of an airgap folder. @throws FleetError AIRGAP_DIR, FILE_UNREADABLE */
+export function airgapManifests(folder: string | undefined): ControlFact<LocalManifests> {
+  return {
+    key: `manifests-of:${folder ?? ''}`,
+    read: async () => {
+      const files = folder === undefined ? [] : manifestsIn(await airgapFolder(folder).read());
+      return Promise.all(files.map(({ path }) => readManifest(path, [path])));
+    },
   };
 }
 

@@ -1,24 +1,59 @@
 import type { Upload, UploadPace } from '../engine/action.ts';
+import { ask, askControl, type Questions } from '../engine/fact.ts';
 import type { HostView } from '../engine/step.ts';
+import { isBundlesOwn } from '../facts/airgap-bundle.ts';
 import {
   type AirgapFile,
+  airgapFolder,
   baseName,
   binaryIn,
+  chartsIn,
   hasReleaseImages,
   imagesIn,
   installScriptIn,
+  manifestsIn,
+  noAirgapFolder,
 } from '../facts/airgap-folder.ts';
-import type { AirgapInspection } from '../facts/airgap-inspection.ts';
-import type { ImageArchives } from '../facts/k3s-images.ts';
+import { type AirgapInspection, airgapInspection, nothingInspected } from '../facts/airgap-inspection.ts';
+import type { HostFacts } from '../facts/host.ts';
+import { type InstalledBinary, installedBinary } from '../facts/k3s-binary.ts';
+import { type ImageArchives, imageArchives } from '../facts/k3s-images.ts';
+import { wantedRelease } from '../facts/k3s-release.ts';
 import type { SelinuxPolicy } from '../facts/k3s-selinux-policy.ts';
 import type { FreeSpaceKiB } from '../facts/preflight.ts';
 import type { NodeSettings } from '../inventory/settings.ts';
 import { binaryName, type K3sArch, type K3sVersion } from '../k3s/version.ts';
-import { addressOf, type K3sNodeView } from './k3s-node.ts';
+import { packagesFor, transactionalFault } from './k3s-airgap-selinux.ts';
+import { addressOf, type K3sNodeView, k3sNode } from './k3s-node.ts';
 
 /** A file of the folder with its sha256. */
 export interface CarriedFile extends AirgapFile {
   readonly sha256: string;
+}
+
+/** What airgap_dir has, and what of it a node has already. */
+export interface AirgapSeen {
+  readonly installed: InstalledBinary;
+  readonly wanted: K3sVersion;
+  readonly folder: readonly AirgapFile[];
+  readonly inspection: AirgapInspection;
+  readonly archives: ImageArchives;
+}
+
+export function airgapQuestions(host: HostView): Questions<AirgapSeen> {
+  const { airgapDir, k3sVersion, channelsUrl } = k3sNode(host).settings;
+  return {
+    installed: ask(installedBinary),
+    wanted: askControl(wantedRelease(k3sVersion, channelsUrl, airgapDir)),
+    folder: askControl(airgapDir === undefined ? noAirgapFolder : airgapFolder(airgapDir)),
+    inspection: askControl(airgapDir === undefined ? nothingInspected : airgapInspection(airgapDir)),
+    archives: ask(imageArchives(imagesFolderOf(host))),
+  };
+}
+
+/** Where k3s imports images from when it starts. @see https://docs.k3s.io/installation/airgap */
+export function imagesFolderOf(host: HostView): string {
+  return `${k3sNode(host).settings.k3sServerLocation}/agent/images`;
 }
 
 /** How this machine sends large files, as the inventory says. */
@@ -63,6 +98,9 @@ export interface AirgapSituation {
   readonly freeForImages: FreeSpaceKiB;
   readonly freeForBinary: FreeSpaceKiB;
   readonly selinux: SelinuxPolicy;
+  readonly os: HostFacts['os'];
+  /** Charts and manifests are for servers. */
+  readonly isServer: boolean;
   /** The install script is elsewhere. */
   readonly hasOwnScript: boolean;
   /** Images can come from a registry of the site. */
@@ -85,6 +123,8 @@ export function airgapFaults(situation: AirgapSituation): readonly string[] {
     ...(needsBinary && binary !== undefined ? [binary] : []),
     ...images,
     ...(isNew && !situation.hasOwnScript && script !== undefined ? [script] : []),
+    ...(situation.isServer ? [...chartsIn(folder), ...manifestsIn(folder)] : []),
+    ...(needsPolicy(situation) ? policyFilesIn(folder) : []),
   ];
   const damaged = used.flatMap((file) => damageOf(file, inspection));
   return [
@@ -132,14 +172,24 @@ function damageOf(file: AirgapFile, { files, bundle }: AirgapInspection): readon
     return [`${file.name} has sha256 ${found.sha256}, ${found.published.by} says ${found.published.sha256}`];
   }
   // What somebody put beside a bundle's files is theirs; what a bundle's own folders hold must be in its list.
-  const isForeign = bundle !== undefined && found?.published === undefined && file.name.startsWith('v');
+  const isForeign = bundle !== undefined && found?.published === undefined && isBundlesOwn(file.name);
   return isForeign ? [`${file.name} is not in the list of the bundle`] : [];
 }
 
-function selinuxFaults({ selinux, folder }: AirgapSituation): readonly string[] {
+function needsPolicy({ selinux }: AirgapSituation): boolean {
+  return selinux.mode !== 'disabled' && !selinux.installed.includes('k3s-selinux');
+}
+
+/** Root installs them: whatever system they are for, none may have been exchanged. */
+function policyFilesIn(folder: readonly AirgapFile[]): readonly AirgapFile[] {
+  return folder.filter(({ name }) => name.startsWith('selinux/') || name.endsWith('.rpm'));
+}
+
+function selinuxFaults({ selinux, folder, os }: AirgapSituation): readonly string[] {
   if (selinux.mode !== 'enforcing' || selinux.installed.includes('k3s-selinux')) return [];
-  if (folder.some((file) => /^k3s-selinux-.*\.rpm$/.test(baseName(file)))) return [];
-  return ['k3s-selinux-*.rpm is missing, which a node that enforces SELinux needs'];
+  if (selinux.isTransactional === true) return [transactionalFault];
+  if (packagesFor(folder, os).some((file) => baseName(file).startsWith('k3s-selinux-'))) return [];
+  return [`k3s-selinux-*.rpm for ${os.prettyName} is missing, which a node that enforces SELinux needs`];
 }
 
 function spaceFaults(

@@ -3,10 +3,17 @@ import { type ShellScript, sh } from '../core/shell.ts';
 import type { Action } from '../engine/action.ts';
 import { ask, askControl } from '../engine/fact.ts';
 import { change, defineStep, type Plan, refuse, unchanged } from '../engine/step.ts';
-import { type AirgapFile, airgapFolder, baseName, noAirgapFolder } from '../facts/airgap-folder.ts';
+import {
+  type AirgapFile,
+  airgapFolder,
+  baseName,
+  noAirgapFolder,
+  selinuxFilesIn,
+} from '../facts/airgap-folder.ts';
 import { type HostFacts, hostFacts } from '../facts/host.ts';
 import { type SelinuxPolicy, selinuxPolicy } from '../facts/k3s-selinux-policy.ts';
 import { packageEffects } from '../facts/package.ts';
+import { type SystemNames, selinuxTarget } from '../k3s/selinux-source.ts';
 import { k3sNode } from './k3s-node.ts';
 
 interface Seen {
@@ -14,6 +21,11 @@ interface Seen {
   readonly facts: HostFacts;
   readonly folder: readonly AirgapFile[];
 }
+
+/** Nothing that one transaction could do takes effect before a reboot into a system that a person may want to look at first. */
+export const transactionalFault = "its root file system is read-only, and k3s' SELinux policy is not in it";
+const transactionalFix =
+  'On the host: transactional-update pkg install with the packages of airgap_dir, then a reboot.';
 
 /** On a tmpfs, for the time of the transaction. */
 const packagesFolder = '/run/fleet/airgap-rpms';
@@ -47,7 +59,8 @@ export const k3sAirgapSelinuxStep = defineStep<ReturnType<typeof Type.Object>, S
             'Put k3s-selinux, and container-selinux and selinux-policy if the node lacks them, into airgap_dir.',
           );
     }
-    const keys = folder.filter((file) => /^RPM-GPG-KEY|\.(asc|gpg)$/.test(baseName(file)));
+    if (policy.isTransactional === true) return refuse(transactionalFault, transactionalFix);
+    const keys = keysFor(folder, facts.os);
     const upload = (file: AirgapFile, name = baseName(file)): Action => ({
       kind: 'upload',
       source: { from: 'file', path: file.path },
@@ -84,7 +97,18 @@ export const k3sAirgapSelinuxStep = defineStep<ReturnType<typeof Type.Object>, S
   },
 });
 
-/** The packages that are for this system, or for any: their release names say (`.el9`, `.fc40`, `.sle`). */
+/** The keys of a bundle for this system, and those that lie in the folder itself. */
+function keysFor(folder: readonly AirgapFile[], os: SystemNames): readonly AirgapFile[] {
+  const shared = folder.filter(({ name }) => !name.includes('/'));
+  return [...selinuxFilesIn(folder, selinuxTarget(os)), ...shared].filter((file) =>
+    /^RPM-GPG-KEY|\.(asc|gpg)$/.test(baseName(file)),
+  );
+}
+
+/**
+ * The packages that are for this system: those of a bundle, else those whose release names say so (`.el9`, `.fc40`, `.sle`), or
+ * that are for any.
+ */
 export function packagesFor(
   folder: readonly AirgapFile[],
   { id, like, version }: Pick<HostFacts['os'], 'id' | 'like' | 'version'>,
@@ -92,6 +116,10 @@ export function packagesFor(
   const major = version.split('.')[0] ?? '';
   const isSuse = id.startsWith('sle') || id.startsWith('sl-') || id.includes('suse') || like.includes('suse');
   const own = isSuse ? 'suse' : id === 'fedora' ? `fc${major}` : `el${major}`;
+  const chosen = selinuxFilesIn(folder, selinuxTarget({ id, like, version })).filter(({ name }) =>
+    name.endsWith('.rpm'),
+  );
+  if (chosen.length > 0) return chosen;
   return folder.filter((file) => {
     if (file.name.includes('/') || !file.name.endsWith('.rpm')) return false;
     const [, system] = /\.(el\d+|fc\d+|sle\w*|suse\w*)[._]/.exec(file.name) ?? [];
@@ -102,18 +130,17 @@ export function packagesFor(
 
 /**
  * Installs the packages of a folder that are not there in this or a newer version, in one transaction, tested first. rpm
- * orders them by what they need. With keys beside them (`*.key`) each must be signed by one, in a keyring of its own:
- * the host's is left alone.
+ * orders them by what they need. With keys beside them (`*.key`) each must be signed by one of them or of the
+ * distribution's, in a keyring of its own: the host's is left alone.
  */
 export function rpmTransaction(folder: string): ShellScript {
   return sh`folder=${folder}; cd "$folder" || exit 1
 trap 'cd /; rm -rf "$folder"' EXIT; trap 'exit 1' HUP INT TERM
-if command -v transactional-update > /dev/null 2>&1 && ! [ -w /usr ]; then
-  echo 'the root file system of this host is read-only: install the packages with transactional-update, and reboot' >&2; exit 1
-fi
 set -- *.key
 if [ -e "$1" ]; then
   ring=$PWD/ring; mkdir -p "$ring" && rpmkeys --dbpath "$ring" --import "$@" || exit 1
+  # What comes from the distribution is signed by the distribution, whose keys are here.
+  for own in /etc/pki/rpm-gpg/* /usr/lib/rpm/gnupg/keys/*; do if [ -f "$own" ]; then rpmkeys --dbpath "$ring" --import "$own" 2> /dev/null || :; fi; done
   for file in *.rpm; do
     said=$(LC_ALL=C rpmkeys --dbpath "$ring" -K "$file" 2>&1); case $said in *'signatures OK'*) ;; *) echo "not signed by a key of airgap_dir: $said" >&2; exit 1 ;; esac
   done

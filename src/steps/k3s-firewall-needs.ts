@@ -79,7 +79,7 @@ export function firewallNeeds(
     flannelBackend:
       says('flannel-backend')?.split('=')[0] ?? (says('vpn-auth') === undefined ? 'vxlan' : 'tailscale'),
     etcd: node.servers.length > 1 && !server.externalDatastore,
-    embeddedRegistry: says('embedded-registry') === 'true',
+    embeddedRegistry: (says('embedded-registry') ?? String(server.settings.embeddedRegistry)) === 'true',
     severalNodes: node.cluster.nodes.length > 1,
   });
   return {

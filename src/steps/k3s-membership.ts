@@ -169,6 +169,7 @@ function fleetConfig(
     wanted['cluster-cidr'] = settings.clusterCidr;
   if (settings.serviceCidr !== undefined && !says('service-cidr'))
     wanted['service-cidr'] = settings.serviceCidr;
+  if (settings.embeddedRegistry && !says('embedded-registry')) wanted['embedded-registry'] = true;
   wanted[says('tls-san') ? 'tls-san+' : 'tls-san'] = certificateNames(node, host);
   return { ...wanted, ...joining(node, host, membership, onDisk, says) };
 }

@@ -2,6 +2,7 @@ import { Type } from '@sinclair/typebox';
 import { ask } from '../engine/fact.ts';
 import { defineStep, unchanged } from '../engine/step.ts';
 import { inUse } from '../facts/k3s-in-use.ts';
+import { withMirrors } from '../k3s/embedded-registry.ts';
 import { registriesPath } from '../k3s/paths.ts';
 import { type ConfigFileSeen, landConfigFile, siteQuestions } from './k3s-file.ts';
 import { k3sNode } from './k3s-node.ts';
@@ -10,7 +11,7 @@ import { k3sNode } from './k3s-node.ts';
 export const k3sRegistriesStep = defineStep<ReturnType<typeof Type.Object>, ConfigFileSeen>({
   name: 'k3s_registries',
   summary:
-    '/etc/rancher/k3s/registries.yaml holds registries_config_yaml, readable by root alone; left as it is where that is not set.',
+    '/etc/rancher/k3s/registries.yaml holds registries_config_yaml, and with embedded_registry a mirror entry for all registries where it has none, readable by root alone; left as it is where neither is set.',
   args: Type.Object({}, { additionalProperties: false }),
   examples: ['- k3s_registries:\n'],
   look(_args, host) {
@@ -18,7 +19,8 @@ export const k3sRegistriesStep = defineStep<ReturnType<typeof Type.Object>, Conf
     return { ...siteQuestions(registriesPath), inUse: ask(inUse(role, settings.systemdDir)) };
   },
   plan(seen, _args, host) {
-    const text = k3sNode(host).settings.registriesConfigYaml;
+    const { registriesConfigYaml, embeddedRegistry } = k3sNode(host).settings;
+    const text = embeddedRegistry ? withMirrors(registriesConfigYaml) : registriesConfigYaml;
     if (text === undefined || text.trim() === '') return unchanged('registries_config_yaml is not set');
     const plan = landConfigFile(seen, {
       path: registriesPath,

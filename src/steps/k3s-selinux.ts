@@ -6,6 +6,7 @@ import { change, defineStep, type Plan, refuse, unchanged, unchangedBut } from '
 import { type HostFacts, hostFacts } from '../facts/host.ts';
 import { type SelinuxPolicy, selinuxPolicy } from '../facts/k3s-selinux-policy.ts';
 import { type PackageState, packageEffects, packages } from '../facts/package.ts';
+import { policyKeyUrl, policyRepository, selinuxTarget } from '../k3s/selinux-source.ts';
 import { optional, text } from './arguments.ts';
 import { k3sNode } from './k3s-node.ts';
 import { planPackages } from './package-change.ts';
@@ -27,8 +28,6 @@ interface Seen {
   readonly facts: HostFacts;
   readonly packages: PackageState;
 }
-
-const rancher = 'https://rpm.rancher.io';
 
 /**
  * SELinux is never switched off: k3s gets its policy, from a repository that is used for this once and not left behind.
@@ -65,8 +64,8 @@ export const k3sSelinuxStep = defineStep<typeof args, Seen>({
     }
     const script = installScript(
       seen,
-      args.repo_url ?? repositoryOf(facts),
-      args.repo_key ?? `${rancher}/public.key`,
+      args.repo_url ?? policyRepository(selinuxTarget(facts.os)),
+      args.repo_key ?? policyKeyUrl,
     );
     if (script === undefined) {
       return refuse(
@@ -80,20 +79,6 @@ export const k3sSelinuxStep = defineStep<typeof args, Seen>({
     });
   },
 });
-
-/** As the install script chooses it. */
-export function repositoryOf(facts: HostFacts): string {
-  const { id, like, version } = facts.os;
-  const major = version.split('.')[0] ?? '';
-  const folder = (): string => {
-    if (id === 'sle-micro' || id === 'sl-micro') return 'slemicro';
-    if (like.includes('suse') || like.includes('opensuse') || id.startsWith('sles')) return 'microos';
-    if (like.includes('coreos')) return 'coreos';
-    if (major === '7') return 'centos/7';
-    return major === '8' || id === 'fedora' || id === 'amzn' ? 'centos/8' : 'centos/9';
-  };
-  return `${rancher}/k3s/stable/common/${folder()}/noarch`;
-}
 
 function installScript(seen: Seen, url: string, key: string): Action | undefined {
   const { manager } = seen.packages;

@@ -15,10 +15,11 @@ import { Ajv } from 'ajv';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { packBundle, unpackBundle } from '../../src/airgap/pack.ts';
 import { pruneBundle } from '../../src/airgap/prune.ts';
-import { type PullProgress, type PullWish, pullBundle } from '../../src/airgap/pull.ts';
+import { type PullWish, pullBundle } from '../../src/airgap/pull.ts';
+import type { PullProgress } from '../../src/airgap/pull-place.ts';
 import { parseChannels, wantedReleases } from '../../src/airgap/releases.ts';
 import { verifyFolder } from '../../src/airgap/verify.ts';
-import { Web } from '../../src/airgap/web.ts';
+import type { WebOptions } from '../../src/engine/web.ts';
 import { airgapBundleJsonSchema } from '../../src/facts/airgap-bundle.ts';
 import { mustParseVersion } from '../../src/k3s/version.ts';
 import { type ReleaseServer, startReleaseServer } from '../fleet/release-server.ts';
@@ -36,13 +37,13 @@ let releases: string;
 let root: string;
 let folder: string;
 let server: ReleaseServer;
-let web: Web;
+let web: WebOptions;
 
 beforeAll(async () => {
   releases = mkdtempSync(join(tmpdir(), 'fleet-airgap-releases-'));
   const artifacts = releasesIn(releases, [oldest, older, old, next]);
   server = await startReleaseServer({ artifacts, https: true });
-  web = new Web({ caFile: server.caFile ?? '', firstPauseMs: 1 });
+  web = { caFiles: [server.caFile ?? ''], firstPauseMs: 1 };
 });
 
 afterAll(async () => {
@@ -73,7 +74,7 @@ const wish = (more: Partial<PullWish> = {}): PullWish => ({
   ...more,
 });
 const pull = (more: Partial<PullWish> = {}, onProgress: (progress: PullProgress) => void = () => {}) =>
-  pullBundle(wish(more), web, onProgress);
+  pullBundle(wish(more), web, { onProgress });
 const released = (version: string, name: string): Buffer => readFileSync(join(releases, version, name));
 const bytesSent = (name: string): number =>
   server.requests
@@ -283,6 +284,18 @@ describe('prune', () => {
     expect(readdirSync(join(folder, old))).toEqual(['mine.txt']);
     rmSync(join(folder, old), { recursive: true });
     expect(await verifyFolder(folder)).toMatchObject({ isRight: true });
+  });
+
+  it('leaves what belongs to no release, and a pack carries that over', async () => {
+    const manifest = join(root, 'shop.yaml');
+    writeFileSync(manifest, 'kind: HelmChart\n');
+    await pull({ versions: [mustParseVersion(old), mustParseVersion(next)], manifests: [manifest] });
+    expect(await pruneBundle(folder, 1)).toEqual([old]);
+    const [tar = ''] = await packBundle(folder, join(root, 'k3s.tar'), undefined);
+    const to = join(root, 'there');
+    await unpackBundle(tar, to);
+    expect(await verifyFolder(to)).toMatchObject({ kind: 'bundle', isRight: true });
+    expect(readFileSync(join(to, 'manifests', 'shop.yaml'), 'utf8')).toBe('kind: HelmChart\n');
   });
 
   it('refuses a folder that is no bundle', async () => {

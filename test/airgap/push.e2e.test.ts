@@ -1,11 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { appendFile, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, copyFile, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { StampedEvent } from '../../src/engine/event.ts';
 import { airgapFolder, k3sArtifacts } from '../fleet/k3s-artifacts.ts';
 import { type ReleaseServer, startReleaseServer } from '../fleet/release-server.ts';
 import { type Ended, endedAs, ofKind } from '../up/fleet-cli.ts';
 import { clusterNodes, type Lab, on, remains, serviceStarts, startLab } from '../up/lab.ts';
+import { buildPolicyPackages, enforceSelinux } from './policy-packages.ts';
 import { machines, program } from './releases-folder.ts';
 
 /** A folder carries a cluster: what is wrong with it is told before anything is sent, and what broke off is gone on with. */
@@ -17,19 +19,33 @@ const ownBytes = 24 * 1024 * 1024;
 
 const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
-describe('one server and an agent, and a folder', () => {
+const policy = ['selinux-policy-38', 'container-selinux-2.2', 'k3s-selinux-1.6'].map(
+  (name) => `${name}-1.el9.noarch.rpm`,
+);
+
+describe('a Debian server, a Rocky and an openSUSE agent, and a folder', () => {
   let lab: Lab;
   let releases: ReleaseServer;
   /** A copy that a test may spoil. */
   let folder: string;
+  /** Where the policy's packages are that the Rocky node, which enforces SELinux as far as anybody can see, needs. */
+  let packages: string;
   const own = randomBytes(ownBytes);
 
   beforeAll(async () => {
     const artifacts = await k3sArtifacts([old, next]);
-    lab = await startLab({ servers: 1, agents: 1, vars: { k3s_version: old } });
+    lab = await startLab({
+      servers: 1,
+      agents: 2,
+      family: ['debian', 'rocky', 'opensuse'],
+      vars: { k3s_version: old },
+    });
+    packages = await buildPolicyPackages(lab.nodes, lab.nodes.node('agent-1'));
+    await enforceSelinux(lab.nodes, lab.nodes.node('agent-1'));
     folder = path.join(lab.nodes.directory, 'carried');
     await cp(await airgapFolder(artifacts, old), folder, { recursive: true });
     await writeFile(path.join(folder, 'own.tar'), own);
+    for (const name of policy) await copyFile(path.join(packages, name), path.join(folder, name));
     releases = await startReleaseServer({ artifacts, https: true });
   });
 
@@ -68,6 +84,12 @@ describe('one server and an agent, and a folder', () => {
   describe('is refused before anything is changed', () => {
     test.each<[string, (at: string) => Promise<void>, Readonly<Record<string, unknown>>, RegExp]>([
       [
+        'without the policy for a node that enforces SELinux',
+        (at) => rm(path.join(at, policy[2] ?? '')),
+        {},
+        /cannot serve agent-1: k3s-selinux-\*\.rpm for Rocky .* is missing, which a node that enforces SELinux needs/,
+      ],
+      [
         'with a damaged binary',
         (at) => appendFile(path.join(at, 'k3s'), 'x'),
         {},
@@ -105,26 +127,45 @@ describe('one server and an agent, and a folder', () => {
     });
   });
 
-  test('a push that is cut ten times over is gone on with at the byte', async () => {
-    await write({ upload_rate: '12M' });
+  /** When so much of the large file has been sent to a node. */
+  const isSent = (host: string, bytes: number) => (event: StampedEvent) =>
+    event.kind === 'task-progress' &&
+    event.host === host &&
+    event.text.endsWith('own.tar') &&
+    (event.done ?? 0) > bytes;
+
+  test('a disk that fills up in the middle ends the run before k3s is touched anywhere, and keeps nothing', async () => {
+    await write({ upload_rate: '12M', airgap_spread: 'off' });
+    await on(lab, 'agent-2', `mkdir -p ${images} && mount -t tmpfs -o size=120m none ${images}`);
     const running = lab.cli.start(['up', '--yes', '--output', 'json']);
-    let cuts = 0;
+    await running.until(isSent('agent-2', ownBytes / 8));
+    await on(lab, 'agent-2', `cat /dev/zero > ${images}/filler 2>/dev/null || true`);
+    const { code, events } = await running.ended;
+    expect(code).toBe(1);
+    expect(ofKind(events, 'host-failed').map(({ host, error }) => [host, error.message])).toContainEqual([
+      'agent-2',
+      expect.stringMatching(/own\.tar could not be written: .*No space left on device/),
+    ]);
+    expect(await on(lab, 'agent-2', `ls -A ${images}`)).not.toMatch(/own/);
+    for (const node of lab.nodes.nodes) {
+      expect(await on(lab, node, 'ls -A /usr/local/bin /etc/rancher 2>/dev/null || true')).not.toMatch(/k3s/);
+    }
+    await on(lab, 'agent-2', `umount ${images}`);
+    for (const node of lab.nodes.nodes) await on(lab, node, 'rm -rf /var/lib/rancher');
+  });
+
+  test('a push that is cut ten times at random is gone on with at the byte', async () => {
+    await write({ upload_rate: '12M', airgap_spread: 'off' });
+    const running = lab.cli.start(['up', '--yes', '--output', 'json']);
+    // One in each tenth, so that what was sent between three of them is something.
+    const cuts = Array.from({ length: 10 }, (_, tenth) => ((tenth + Math.random()) * ownBytes) / 11);
     let reached = 0;
-    const cutAt = async (bytes: number): Promise<void> => {
-      await running.until(
-        (event) =>
-          event.kind === 'task-progress' &&
-          event.host === 'agent-1' &&
-          event.text.endsWith('own.tar') &&
-          (event.done ?? 0) > bytes,
-      );
+    for (const cut of cuts) {
+      await running.until(isSent('agent-1', cut));
       await on(lab, 'agent-1', `pkill -KILL -f '^sshd: (debian|root)' || true`);
-      cuts += 1;
-    };
-    for (let cut = 1; cut <= 10; cut += 1) await cutAt((cut * ownBytes) / 12);
+    }
     const done = await running.ended;
-    expect(done.code, done.stderr).toBe(0);
-    expect(cuts).toBe(10);
+    expect(done.code, `cut at ${cuts.join(', ')}: ${done.stderr}`).toBe(0);
     const progress = ofKind(done.events, 'task-progress').filter(
       ({ host, text }) => host === 'agent-1' && text.endsWith('own.tar'),
     );
@@ -139,7 +180,14 @@ describe('one server and an agent, and a folder', () => {
       expect(await on(lab, node, `ls -A ${images} /usr/local/bin | grep '^\\.' || true`)).toBe('');
       expect(await remains(lab, node)).toEqual([]);
     }
-    expect(await clusterNodes(lab.cli)).toMatchObject({ 'agent-1': { ready: true, version: old } });
+    expect(await clusterNodes(lab.cli)).toMatchObject({
+      'agent-1': { ready: true, version: old },
+      'agent-2': { ready: true, version: old },
+    });
+    expect(await on(lab, 'agent-1', 'rpm -q k3s-selinux container-selinux')).toBe(
+      'k3s-selinux-1.6-1.el9.noarch\ncontainer-selinux-2.2-1.el9.noarch',
+    );
+    expect(await on(lab, 'agent-2', 'rpm -q k3s-selinux || true')).toMatch(/not installed/);
   });
 
   test('up again sends nothing and changes nothing', async () => {
@@ -217,6 +265,7 @@ describe('one server and an agent, and a folder', () => {
       expect(await clusterNodes(lab.cli)).toMatchObject({
         'server-1': { ready: true, version: next },
         'agent-1': { ready: true, version: next },
+        'agent-2': { ready: true, version: next },
       });
       expect((await on(lab, 'agent-1', `cd ${images} && ls -A`)).split('\n')).toEqual([
         'k3s-airgap-images-amd64.tar.zst',

@@ -370,7 +370,7 @@ function otherSums(text: string): string {
 }
 
 /** Lets a body through, with what the fault does to it. */
-function faulty(fault: Fault | undefined, count: (bytes: number) => void): Transform {
+export function faulty(fault: Fault | undefined, count: (bytes: number) => void): Transform {
   let sent = 0;
   return new Transform({
     transform(chunk: Buffer, _encoding, done) {
@@ -398,14 +398,15 @@ function faulty(fault: Fault | undefined, count: (bytes: number) => void): Trans
   });
 }
 
-interface Certificate {
+export interface Certificate {
   readonly key: Buffer;
   readonly cert: Buffer;
+  readonly ca: Buffer;
   readonly caFile: string;
 }
 
 /** A CA and a certificate of it for these names, by OpenSSL: Node's own crypto makes keys, but no certificates. */
-async function makeCertificate(directory: string, names: readonly string[]): Promise<Certificate> {
+export async function makeCertificate(directory: string, names: readonly string[]): Promise<Certificate> {
   await provideProgram('openssl', 'openssl', 'a release server with HTTPS needs a certificate');
   const openssl = async (...args: string[]): Promise<void> => {
     const { code, stderr } = await runCommand('openssl', args, { cwd: directory });
@@ -456,6 +457,7 @@ async function makeCertificate(directory: string, names: readonly string[]): Pro
   return {
     key: await readFile(path.join(directory, 'server.key')),
     cert: await readFile(path.join(directory, 'server.crt')),
+    ca: await readFile(path.join(directory, 'ca.crt')),
     caFile: path.join(directory, 'ca.crt'),
   };
 }

@@ -1,12 +1,12 @@
 import { sh } from '../core/shell.ts';
 import type { Fact } from '../engine/fact.ts';
 
-/** Manifests on a server: name to sha256. */
-export type ManifestDigests = ReadonlyMap<string, string>;
+/** Plain files in one folder of a host: name to sha256. */
+export type FileDigests = ReadonlyMap<string, string>;
 
-export function manifestDigests(folder: string): Fact<ManifestDigests> {
+export function fileDigests(folder: string): Fact<FileDigests> {
   return {
-    key: `k3s:manifests:${folder}`,
+    key: `file:digests:${folder}`,
     sh: sh`cd ${folder} 2> /dev/null && for file in *; do if [ -f "$file" ]; then sha256sum -- "$file"; fi; done; true`,
     parse: ({ stdout }) =>
       new Map(

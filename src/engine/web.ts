@@ -1,22 +1,50 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { open, rename, rm, stat } from 'node:fs/promises';
 import type { Dispatcher, Response } from 'undici';
 import { FleetError } from '../core/errors.ts';
+import { readNamedFile } from '../core/readable.ts';
 
 /** A server that sends nothing for this long is given up; large files may take as long as they keep coming. */
 const silenceMs = 60_000;
-/** In a row, without a byte more. */
-const fruitlessAttempts = 6;
 const longestPauseMs = 120_000;
 const largestTextBytes = 4 * 1024 * 1024;
 
+/** What a server wants to know of who asks. */
+export interface Access {
+  /** Sent to this server, and to none that it redirects to. */
+  headers(): Promise<Readonly<Record<string, string>>>;
+  /** The server has answered 401 with this challenge. @returns whether `headers` now has something to try it again with */
+  challenged(challenge: string): Promise<boolean>;
+}
+
 export interface WebOptions {
-  /** PEM; trusted beside the usual ones, for a mirror with a CA of its own. */
-  readonly caFile?: string;
+  /** Files in PEM; trusted beside the usual ones, for mirrors with a CA of their own. */
+  readonly caFiles?: readonly string[];
+  /** Attempts in a row without a byte more before it is given up. Default 6. */
+  readonly attempts?: number;
   /** The first pause after a failure, in milliseconds; it doubles. Default 500. */
   readonly firstPauseMs?: number;
-  readonly signal?: AbortSignal;
+  /** The permissions of files that it writes. Default 0644. */
+  readonly fileMode?: number;
+  /** What to do where a server cannot be reached. */
+  readonly fix?: string;
+}
+
+/** What came as an answer, whole. */
+export interface Answer {
+  readonly bytes: Buffer;
+  /** Lower-case, without parameters; empty where the server says none. */
+  readonly mediaType: string;
+}
+
+/** How to ask, beside the address. */
+export interface Asking {
+  readonly accept?: string;
+  readonly access?: Access;
+  /** Sent as a form, by POST. */
+  readonly form?: Readonly<Record<string, string>>;
+  /** More than this is refused. Default 4 MiB. */
+  readonly largestBytes?: number;
 }
 
 /** Fetches texts and large files, patiently: through proxies as HTTPS_PROXY and NO_PROXY say, again after failures, and on at the byte. */
@@ -29,23 +57,30 @@ export class Web {
   }
 
   /** @throws FleetError DOWNLOAD_FAILED, DOWNLOAD_TOO_LARGE */
-  text(url: string): Promise<string> {
-    return this.#patiently(url, async () => {
-      const response = await this.#request(url, {});
+  async text(url: string, asking: Asking = {}): Promise<string> {
+    return (await this.answer(url, asking)).bytes.toString('utf8');
+  }
+
+  /** @throws FleetError DOWNLOAD_FAILED, DOWNLOAD_TOO_LARGE */
+  answer(url: string, asking: Asking = {}): Promise<Answer> {
+    const { accept, access, form, largestBytes = largestTextBytes } = asking;
+    return this.#patiently(url, access, async () => {
+      const response = await this.#request(url, access, accept === undefined ? {} : { accept }, form);
       const chunks: Uint8Array[] = [];
       let size = 0;
       for await (const chunk of bodyOf(response)) {
         size += chunk.length;
-        if (size > largestTextBytes) {
+        if (size > largestBytes) {
           throw new FleetError({
             code: 'DOWNLOAD_TOO_LARGE',
-            message: `${url} sent more than ${largestTextBytes} bytes`,
+            message: `${url} sent more than ${largestBytes} bytes`,
             fix: 'Check that the address is the right one.',
           });
         }
         chunks.push(chunk);
       }
-      return Buffer.concat(chunks).toString('utf8');
+      const type = response.headers.get('content-type') ?? '';
+      return { bytes: Buffer.concat(chunks), mediaType: type.split(';')[0]?.trim().toLowerCase() ?? '' };
     });
   }
 
@@ -59,11 +94,12 @@ export class Web {
     path: string,
     sha256: string,
     onProgress: (doneBytes: number, totalBytes: number | undefined) => void,
+    access?: Access,
   ): Promise<void> {
     const part = partOf(path);
     if ((await sizeOf(part)) > 0 && (await sumOf(part)) === sha256) return rename(part, path);
     for (let wholly = false; ; wholly = true) {
-      const resumed = await this.#fetchPart(url, part, onProgress);
+      const resumed = await this.#fetchPart(url, part, onProgress, access);
       const got = await sumOf(part);
       if (got === sha256) break;
       await rm(part, { force: true });
@@ -83,21 +119,23 @@ export class Web {
     url: string,
     part: string,
     onProgress: (doneBytes: number, totalBytes: number | undefined) => void,
+    access: Access | undefined,
   ): Promise<boolean> {
     const before = await sizeOf(part);
     let from = before;
     await this.#patiently(
       url,
+      access,
       async () => {
         from = await sizeOf(part);
-        const response = await this.#request(url, from === 0 ? {} : { range: `bytes=${from}-` });
+        const response = await this.#request(url, access, from === 0 ? {} : { range: `bytes=${from}-` });
         const isRest =
           response.status === 206 &&
           response.headers.get('content-range')?.startsWith(`bytes ${from}-`) === true;
         if (!isRest) from = 0;
         const length = Number(response.headers.get('content-length') ?? Number.NaN);
         const total = Number.isNaN(length) ? undefined : from + length;
-        const handle = await open(part, from === 0 ? 'w' : 'r+');
+        const handle = await open(part, from === 0 ? 'w' : 'r+', this.#options.fileMode ?? 0o644);
         try {
           let at = from;
           for await (const chunk of bodyOf(response)) {
@@ -121,15 +159,21 @@ export class Web {
     return before > 0 || from > 0;
   }
 
-  async #request(url: string, headers: Record<string, string>): Promise<Response> {
+  async #request(
+    url: string,
+    access: Access | undefined,
+    headers: Record<string, string>,
+    form?: Readonly<Record<string, string>>,
+  ): Promise<Response> {
+    // A megabyte of code that only a download needs: loaded at the start it cost every command 40 ms.
     const { fetch } = await import('undici');
     this.#dispatcher ??= this.#open();
-    const { signal } = this.#options;
     const response = await fetch(url, {
       dispatcher: await this.#dispatcher,
       redirect: 'follow',
-      headers: { 'accept-encoding': 'identity', ...headers },
-      ...(signal === undefined ? {} : { signal }),
+      // fetch takes the authorization off where it is redirected to another origin.
+      headers: { 'accept-encoding': 'identity', ...headers, ...(await access?.headers()) },
+      ...(form === undefined ? {} : { method: 'POST', body: new URLSearchParams(form) }),
     });
     if (response.ok) return response;
     await response.body?.cancel();
@@ -137,35 +181,43 @@ export class Web {
       response.status,
       response.statusText,
       secondsOf(response.headers.get('retry-after')),
+      response.headers.get('www-authenticate') ?? '',
     );
   }
 
   async #open(): Promise<Dispatcher> {
     const { EnvHttpProxyAgent } = await import('undici');
-    const { caFile } = this.#options;
-    const tls = caFile === undefined ? {} : { ca: await trusted(caFile) };
+    const { caFiles = [] } = this.#options;
+    const tls = caFiles.length === 0 ? {} : { ca: await trusted(caFiles) };
     return new EnvHttpProxyAgent({
       headersTimeout: silenceMs,
       bodyTimeout: silenceMs,
       connect: { timeout: 15_000, ...tls },
-      ...(caFile === undefined ? {} : { requestTls: tls, proxyTls: tls }),
+      ...(caFiles.length === 0 ? {} : { requestTls: tls, proxyTls: tls }),
     });
   }
 
   /** Tries again after failures that may pass, waiting as long as the server asks for; a byte more makes it patient anew. */
   async #patiently<Result>(
     url: string,
+    access: Access | undefined,
     attempt: () => Promise<Result>,
     progress: () => Promise<number> = async () => 0,
     mend: (status: number) => Promise<boolean> = async () => false,
   ): Promise<Result> {
+    const { attempts = 6, firstPauseMs = 500 } = this.#options;
     let furthest = await progress();
+    let hasProven = false;
     for (let fruitless = 0; ; ) {
       try {
         return await attempt();
       } catch (cause) {
-        if (cause instanceof FleetError || this.#options.signal?.aborted === true) throw cause;
+        if (cause instanceof FleetError) throw cause;
         const status = cause instanceof HttpStatusError ? cause.status : undefined;
+        if (cause instanceof HttpStatusError && status === 401 && access !== undefined && !hasProven) {
+          hasProven = await access.challenged(cause.challenge);
+          if (hasProven) continue;
+        }
         if (status !== undefined && (await mend(status))) {
           furthest = 0;
           if (fruitless === 0) {
@@ -176,10 +228,12 @@ export class Web {
         const hopeless = status !== undefined && status < 500 && status !== 429 && status !== 408;
         const now = await progress();
         fruitless = now > furthest ? 1 : fruitless + 1;
+        // A token may run out while a large file comes in.
+        if (now > furthest) hasProven = false;
         furthest = Math.max(furthest, now);
-        if (hopeless || fruitless >= fruitlessAttempts) throw failed(url, cause);
+        if (hopeless || fruitless >= attempts) throw failed(url, cause, this.#options.fix);
         const asked = cause instanceof HttpStatusError ? cause.retryAfterSeconds * 1000 : 0;
-        const own = (this.#options.firstPauseMs ?? 500) * 2 ** (fruitless - 1);
+        const own = firstPauseMs * 2 ** (fruitless - 1);
         await new Promise((resolve) => setTimeout(resolve, Math.min(longestPauseMs, Math.max(asked, own))));
       }
     }
@@ -187,7 +241,7 @@ export class Web {
 }
 
 /** Where a file grows until it is whole; airgap folders are read without names that begin with a dot. */
-function partOf(path: string): string {
+export function partOf(path: string): string {
   const slash = path.lastIndexOf('/');
   return `${path.slice(0, slash + 1)}.${path.slice(slash + 1)}.part`;
 }
@@ -211,22 +265,10 @@ async function sumOf(path: string): Promise<string> {
   }
 }
 
-async function trusted(caFile: string): Promise<string[]> {
+async function trusted(caFiles: readonly string[]): Promise<string[]> {
   const { rootCertificates } = await import('node:tls');
-  try {
-    return [...rootCertificates, readFileSync(caFile, 'utf8')];
-  } catch (cause) {
-    throw new FleetError(
-      {
-        code: 'FILE_UNREADABLE',
-        message: `cannot read ${caFile}`,
-        where: { file: caFile },
-        fix: 'Give a file with certificates in PEM.',
-        blame: 'usage',
-      },
-      { cause },
-    );
-  }
+  const own = caFiles.map((file) => readNamedFile(file, 'Give a file with certificates in PEM.'));
+  return [...rootCertificates, ...(await Promise.all(own))];
 }
 
 function bodyOf(response: Response): AsyncIterable<Uint8Array> {
@@ -245,18 +287,20 @@ class HttpStatusError extends Error {
     readonly status: number,
     statusText: string,
     readonly retryAfterSeconds: number,
+    /** `www-authenticate`. */
+    readonly challenge: string,
   ) {
     super(`${status} ${statusText}`.trim());
   }
 }
 
-function failed(url: string, cause: unknown): FleetError {
+function failed(url: string, cause: unknown, fix: string | undefined): FleetError {
   const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
   return new FleetError(
     {
       code: 'DOWNLOAD_FAILED',
       message: `cannot fetch ${url}: ${inner instanceof Error ? inner.message : String(inner)}`,
-      fix: 'Check the address, the network and HTTPS_PROXY, then run the same command again: it goes on where it stopped.',
+      fix: fix ?? 'Check the address, the network and HTTPS_PROXY.',
     },
     { cause },
   );

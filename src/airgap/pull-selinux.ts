@@ -1,0 +1,132 @@
+import { createHash } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { FleetError } from '../core/errors.ts';
+import { readNamedFile } from '../core/readable.ts';
+import type { Web } from '../engine/web.ts';
+import type { BundleFile } from '../facts/airgap-bundle.ts';
+import { policyKeyUrl, policyRepository, type SelinuxTarget } from '../k3s/selinux-source.ts';
+import { writeWhole } from './bundle-list.ts';
+import { type PullPlace, pullFile, settled } from './pull-place.ts';
+import { newestOf, packagesOf, type RpmPackage, satisfies } from './rpm-repository.ts';
+
+/** Whose SELinux packages are wanted, and where they are. */
+export interface SelinuxWish {
+  readonly targets: readonly SelinuxTarget[];
+  /** A mirror of Rancher's repositories, the folder above `centos/9`; `undefined` for Rancher's own. */
+  readonly policyUrl: string | undefined;
+  /** Repositories of the distribution, by system: the folder above `repodata`. */
+  readonly distribution: ReadonlyMap<SelinuxTarget, readonly string[]>;
+  /** Addresses or files of public keys, beside Rancher's. */
+  readonly keys: readonly string[];
+}
+
+const policy = 'k3s-selinux';
+/** What the policy stands on. Everything else that these need is on any host that has SELinux on. */
+const below = ['container-selinux', 'selinux-policy', 'selinux-policy-targeted'] as const;
+
+/** Fetches k3s' SELinux policy and what it stands on, a folder for each system. @throws FleetErrors */
+export async function pullSelinux(
+  wish: SelinuxWish,
+  web: Web,
+  place: PullPlace,
+): Promise<readonly BundleFile[]> {
+  const files = await settled(
+    wish.targets.map(async (target) => [
+      ...(await pullPackages(wish, target, web, place)),
+      ...(await pullKeys(wish, target, web, place)),
+    ]),
+  );
+  return files.flat();
+}
+
+async function pullPackages(
+  wish: SelinuxWish,
+  target: SelinuxTarget,
+  web: Web,
+  place: PullPlace,
+): Promise<readonly BundleFile[]> {
+  const own = policyRepository(target, wish.policyUrl);
+  const repositories = [own, ...(wish.distribution.get(target) ?? [])];
+  const names = new Set([policy, ...below]);
+  const lists = await settled(
+    repositories.map((repository) => place.limit(() => packagesOf(web, repository, names))),
+  );
+  const newest = newestOf(lists.flat().filter(({ arch }) => arch === 'noarch'));
+  if (!newest.has(policy)) {
+    throw unusable(target, `${own} has no ${policy}`, 'Check the name of the system, and --selinux-url.');
+  }
+  checkRelations(target, newest);
+  const missing = below.filter((name) => !newest.has(name));
+  if (missing.length > 0) {
+    place.onNote(
+      `${target}: ${missing.join(', ')} not among what was fetched: nodes must have them, or name a repository of the distribution with --rpm-repo ${target}=URL`,
+    );
+  }
+  return settled(
+    [...newest.values()].map(async ({ url, sha256 }): Promise<BundleFile> => {
+      const path = `selinux/${target}/${fileNameIn(target, url)}`;
+      const sizeBytes = await pullFile(place, path, sha256, (at, onBytes) =>
+        web.file(url, at, sha256, onBytes),
+      );
+      return { path, kind: 'rpm', system: target, sizeBytes, sha256, origin: url };
+    }),
+  );
+}
+
+/** What a repository calls a package is no path into this machine. */
+function fileNameIn(target: SelinuxTarget, url: string): string {
+  const name = decodeURIComponent(new URL(url).pathname.split('/').at(-1) ?? '');
+  if (/^\w[\w.+~^-]*\.rpm$/.test(name)) return name;
+  throw unusable(target, `${url} is not called like a package`, 'Check the repository.');
+}
+
+/** What one of these packages asks of another is what that one is; else the nodes would refuse them all. */
+function checkRelations(target: SelinuxTarget, packages: ReadonlyMap<string, RpmPackage>): void {
+  for (const each of packages.values()) {
+    for (const wanted of each.requires) {
+      const answers = [...packages.values()].map((other) => satisfies(other, wanted));
+      if (answers.includes(true) || !answers.includes(false)) continue;
+      const { version, release } = wanted.version;
+      throw unusable(
+        target,
+        `${each.name} ${each.version}-${each.release} needs ${wanted.name} ${wanted.comparison} ${version}${release === '' ? '' : `-${release}`}, which is in none of its repositories`,
+        `Name one that has it: --rpm-repo ${target}=URL.`,
+      );
+    }
+  }
+}
+
+async function pullKeys(
+  wish: SelinuxWish,
+  target: SelinuxTarget,
+  web: Web,
+  place: PullPlace,
+): Promise<readonly BundleFile[]> {
+  // Whoever has a mirror of the packages says what these are signed with.
+  const keys = [...(wish.policyUrl === undefined ? [policyKeyUrl] : []), ...wish.keys];
+  if (keys.length === 0) place.onNote(`${target}: no key: nodes will not check who signed these packages`);
+  return settled(
+    keys.map(async (from, index): Promise<BundleFile> => {
+      const text = /^https?:/.test(from)
+        ? await place.limit(() => web.text(from))
+        : await readNamedFile(from);
+      if (!text.includes('-----BEGIN PGP PUBLIC KEY BLOCK-----'))
+        throw unusable(
+          target,
+          `${from} is no public key in the form of OpenPGP`,
+          'Give what gpg --export --armor writes.',
+        );
+      const path = `selinux/${target}/RPM-GPG-KEY-${index + 1}.asc`;
+      await mkdir(dirname(join(place.folder, path)), { recursive: true });
+      await writeWhole(join(place.folder, path), text);
+      const bytes = Buffer.from(text);
+      const sha256 = createHash('sha256').update(bytes).digest('hex');
+      return { path, kind: 'rpm-key', system: target, sizeBytes: bytes.length, sha256, origin: from };
+    }),
+  );
+}
+
+function unusable(target: SelinuxTarget, reason: string, fix: string): FleetError {
+  return new FleetError({ code: 'SELINUX_PACKAGES', message: `${target}: ${reason}`, fix });
+}
