@@ -10,6 +10,8 @@ const secretName = /(?:^|_)(?:token|pass|passwd|password|passphrase|secret|secre
 /** Secrets inside other texts: credentials in an address, tokens among arguments and environment settings. */
 const secretsInside = [
   /:\/\/[^\s:@/]*:([^\s@/]+)@/g,
+  // MySQL's form takes any password as it is: only what stands behind the last @ ends it.
+  /mysql:\/\/[^\s:@/]*:(\S+)@\w*\(/g,
   /(?:--(?:agent-)?token|K3S_(?:AGENT_)?TOKEN)[= ]+["']?([^\s"']+)/g,
   /^\s*(?:agent-)?token:\s*["']?([^\s"'#]+)/gm,
 ];
@@ -59,7 +61,10 @@ function learnValue(value: unknown, isSecret: boolean, redactor: Redactor): void
   } else if (typeof value === 'string') {
     if (isSecret && !value.includes('{{')) redactor.add(value);
     for (const pattern of secretsInside) {
-      for (const [, found] of value.matchAll(pattern)) if (found !== undefined) redactor.add(found);
+      for (const [, found = ''] of value.matchAll(pattern)) {
+        redactor.add(found);
+        redactor.add(decoded(found));
+      }
     }
   } else if (typeof value === 'number' && isSecret) redactor.add(String(value));
   else if (Array.isArray(value)) for (const item of value) learnValue(item, isSecret, redactor);
@@ -70,7 +75,18 @@ function learnValue(value: unknown, isSecret: boolean, redactor: Redactor): void
   }
 }
 
+/** A password in an address stands there URL-encoded; whoever uses it may say it as it is. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 /** `auth` of registries.yaml is a mapping, or user and password as base64. */
 function isSecretKey(key: string, value: unknown): boolean {
+  // The name of a Secret, which says nothing.
+  if (key === 'etcd-s3-config-secret') return false;
   return secretName.test(key.replaceAll('-', '_')) || (key === 'auth' && typeof value === 'string');
 }

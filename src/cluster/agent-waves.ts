@@ -1,7 +1,7 @@
 import { batchSize } from '../engine/batches.ts';
 import type { RefusedCluster, Wave, WaveKind } from './cluster-plan.ts';
 import { type ClusterView, hostsOf, isToStepDown, listed, type NodeView } from './cluster-view.ts';
-import { refused } from './refusal.ts';
+import { mayPass, refused } from './refusal.ts';
 import { inTurn, reasonOf } from './server-waves.ts';
 
 /**
@@ -28,7 +28,9 @@ export function agentWaves(
     );
   }
   const fresh = pending.filter(isFresh);
-  const down = pending.filter((one) => !isFresh(one) && one.node?.ready === false);
+  const down = pending.filter(
+    (one) => !isFresh(one) && (one.node?.ready === false || isForgotten(view, one)),
+  );
   const ready = pending.filter((one) => !fresh.includes(one) && !down.includes(one));
   const size = ready.length === 0 ? 1 : batchRoom(view, touched);
   if (typeof size !== 'number') return size;
@@ -37,7 +39,12 @@ export function agentWaves(
       waveOf('join', batch, 'new, or set up anew', 'none'),
     ),
     ...canariesFirst(view, down, down.length).map((batch) =>
-      waveOf(kindOf(batch), batch, `not Ready; ${whyOf(batch)}`, 'none: they are away already'),
+      waveOf(
+        kindOf(batch),
+        batch,
+        `${batch.every((one) => isForgotten(view, one)) ? 'its Node is gone from the cluster' : 'not Ready'}; ${whyOf(batch)}`,
+        'none: they are away already',
+      ),
     ),
     ...canariesFirst(view, ready, size).map((batch) =>
       waveOf(
@@ -48,6 +55,11 @@ export function agentWaves(
       ),
     ),
   ];
+}
+
+/** Its Node was deleted while its k3s runs on. */
+function isForgotten(view: ClusterView, one: NodeView): boolean {
+  return view.nodes !== undefined && one.node === undefined;
 }
 
 function isFresh({ seen }: NodeView): boolean {
@@ -68,12 +80,13 @@ function batchRoom(view: ClusterView, touched: ReadonlySet<string>): number | Re
   const allowed = atLeastOne(view.policy.maxUnavailable, total);
   const room = allowed - away.length;
   if (room > 0) return Math.min(room, batchSize(view.policy.agentBatch, total));
-  return refused(
+  const refusal = refused(
     'TOO_MANY_UNAVAILABLE',
     `${listed(hostsOf(away))} ${away.length === 1 ? 'is' : 'are'} not Ready, and max_unavailable allows ${allowed} of ${total} agents to be away`,
     'Bring them back first, or raise max_unavailable.',
     away[0]?.host,
   );
+  return away.every(({ seen, host }) => seen !== undefined && !failed.has(host)) ? mayPass(refusal) : refusal;
 }
 
 /** Ansible's zero means all; of agents that may be away, it can only mean as few as possible. */

@@ -1,3 +1,5 @@
+import type { MaintenanceWindow } from '../inventory/maintenance-window.ts';
+import type { PausePoint } from '../inventory/rollout-pauses.ts';
 import type { Role } from '../k3s/paths.ts';
 
 /** Where a cluster keeps its state: one server's SQLite, etcd among the servers, or a database that is not ours. */
@@ -91,6 +93,10 @@ export interface Policy {
   readonly failed?: readonly string[] | undefined;
   /** Hosts that this run has worked on: once is enough, whatever has become of them since. */
   readonly done?: readonly string[] | undefined;
+  /** When what runs may be disturbed, and what time it is; at any time where it is not given. */
+  readonly maintenance?: { readonly windows: readonly MaintenanceWindow[]; readonly now: Date } | undefined;
+  /** Where the rollout pauses. */
+  readonly pauseAfter?: readonly PausePoint[] | undefined;
 }
 
 /** What a wave does to its hosts. */
@@ -132,15 +138,26 @@ export interface Wave {
   readonly gates: readonly Gate[];
   /** What users of the cluster may notice, for a person: `server-2's API is away for some seconds`. */
   readonly disruption: string;
+  /** The rollout pauses behind it, as the policy says. */
+  readonly pause?: PausePoint;
 }
 
 export interface ClusterWaves {
   readonly verdict: 'waves';
   readonly waves: readonly Wave[];
+  /** The first wave that must not begin at this time, if there is one; those before it may. */
+  readonly held?: HeldWave;
   /** Hosts that are left out with the reason: unreachable agents under `tolerateDown`. */
   readonly leftOut: readonly { readonly host: string; readonly because: string }[];
   /** Nodes of the cluster that no inventory host is: named, never touched. */
   readonly strangers: readonly string[];
+}
+
+/** A wave that would disturb what runs, outside the hours for that. */
+export interface HeldWave {
+  readonly wave: Wave;
+  readonly because: string;
+  readonly fix: string;
 }
 
 export interface RefusedCluster {
@@ -151,6 +168,8 @@ export interface RefusedCluster {
   readonly fix: string;
   /** The inventory's host that it is about, where it is one. */
   readonly host?: string;
+  /** It is for the health of hosts that answer, which preparing them may mend: final only once they are prepared. */
+  readonly mayPass?: true;
 }
 
 /** What is to be done to a cluster, in a safe order; no wave at all where nothing is to be done. */

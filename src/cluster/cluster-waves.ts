@@ -15,10 +15,20 @@ import { apiReady, k3sNodes } from '../facts/k3s-nodes.ts';
 import { wantedRelease } from '../facts/k3s-release.ts';
 import type { Cluster } from '../inventory/cluster.ts';
 import type { Fleet } from '../inventory/fleet.ts';
-import { settingsOf } from '../inventory/settings.ts';
+import { pausePoints, type RolloutPause } from '../inventory/rollout-pauses.ts';
+import { type NodeSettings, settingsOf } from '../inventory/settings.ts';
 import { k3sNode, nodeNameOf } from '../steps/k3s-node.ts';
 import { nodeIsReady } from '../steps/k3s-readiness.ts';
-import type { DesiredCluster, Gate, ObservedHost, Policy, RefusedCluster, Wave } from './cluster-plan.ts';
+import type {
+  ClusterWaves,
+  DesiredCluster,
+  Gate,
+  ObservedHost,
+  Policy,
+  RefusedCluster,
+  Wave,
+} from './cluster-plan.ts';
+import { listed } from './cluster-view.ts';
 import { desiredCluster } from './desired.ts';
 import { type Observation, observe, questionsFor } from './observe.ts';
 import { planCluster } from './plan-cluster.ts';
@@ -29,6 +39,9 @@ export interface ClusterWish {
   readonly forceBootstrap: boolean;
   /** Inventory names that `--limit` leaves; all when `undefined`. */
   readonly limit: readonly string[] | undefined;
+  /** Maintenance windows do not count: `--now`. */
+  readonly atAnyTime: boolean;
+  readonly clock: () => Date;
 }
 
 /** Has the planner of the cluster say who is next in a play with `strategy: rolling`. */
@@ -65,20 +78,24 @@ class ClusterWaveSource implements WaveSource {
     const out = outlook.previews.filter((one) => this.#isFinal(one, seen)).map(({ host }) => host.name);
     const died = out.filter((name) => !seen.hosts.has(name) && this.#lastSeen.has(name));
     const failed = [...outlook.failed, ...died];
-    const policy = this.#policy(failed, workedOn(outlook));
+    const policy = this.#policy(failed, workedOn(outlook), hasStep(outlook.play.tasks, 'k3s_service'));
     const ends = (name: string): boolean => this.#isServer(name) || policy.canary.includes(name);
     // Whatever broke one server would break the next; what they say for themselves tells why.
     if (failed.some(ends) || out.some((name) => this.#isServer(name)))
       return { verdict: 'stop', failed: out };
     const hosts = this.#hosts(seen, out, failed);
     const plan = planCluster(await this.#desired(outlook, seen), { ...seen, hosts }, policy);
-    if (plan.verdict === 'refused') return { verdict: 'stop', failed: out, error: refusal(plan) };
+    if (plan.verdict === 'refused') {
+      return { verdict: 'stop', failed: out, error: refusal(plan), mayPass: plan.mayPass === true };
+    }
+    const waves = plan.waves.map((wave) => this.#wave(wave));
     return {
       verdict: 'waves',
-      waves: plan.waves.map((wave) => this.#wave(wave)),
+      waves,
       leftOut: plan.leftOut,
       strangers: plan.strangers,
       failed: out,
+      ...this.#held(plan, waves),
     };
   }
 
@@ -139,9 +156,24 @@ class ClusterWaveSource implements WaveSource {
     );
   }
 
-  #policy(failed: readonly string[], done: readonly string[]): Policy {
+  #held({ waves, held }: ClusterWaves, made: readonly EngineWave[]): Pick<Rollout, 'held'> {
+    const wave = held === undefined ? undefined : made[waves.indexOf(held.wave)];
+    if (held === undefined || wave === undefined) return {};
+    const { because: message, fix } = held;
+    return {
+      held: { wave, error: new FleetError({ code: 'OUTSIDE_WINDOW', message, fix, blame: 'usage' }) },
+    };
+  }
+
+  get #settings(): NodeSettings | undefined {
     const [first] = this.cluster.servers;
-    const settings = first === undefined ? undefined : settingsOf(first);
+    return first === undefined ? undefined : settingsOf(first);
+  }
+
+  /** @param changesNodes whether the play is about what nodes run; who only reboots them has said when */
+  #policy(failed: readonly string[], done: readonly string[], changesNodes: boolean): Policy {
+    const settings = this.#settings;
+    const { atAnyTime, clock } = this.wish;
     return {
       agentBatch: settings?.agentBatch ?? 1,
       maxUnavailable: settings?.maxUnavailable ?? 1,
@@ -151,6 +183,10 @@ class ClusterWaveSource implements WaveSource {
       limit: this.wish.limit,
       failed,
       done,
+      ...(changesNodes && !atAnyTime
+        ? { maintenance: { windows: settings?.maintenanceWindows ?? [], now: clock() } }
+        : {}),
+      ...(changesNodes ? { pauseAfter: pausePoints.filter((point) => settings?.pauseAfter[point]) } : {}),
     };
   }
 
@@ -168,8 +204,20 @@ class ClusterWaveSource implements WaveSource {
   }
 
   #wave(wave: Wave): EngineWave {
-    const { kind, hosts, because, disruption, gates } = wave;
-    const made = { kind, hosts, because, disruption, awaits: gates.map(awaited) };
+    const { kind, hosts, because, disruption, gates, pause } = wave;
+    const length = pause && this.#settings?.pauseAfter[pause];
+    const made: EngineWave = {
+      kind,
+      hosts,
+      because,
+      disruption,
+      awaits: [...gates.map(awaited), ...(length === undefined ? [] : [pauseText(length)])],
+      ...(pause === undefined || length === undefined
+        ? {}
+        : {
+            pause: { after: pause === 'servers' ? 'the servers' : `the canary ${listed(hosts)}`, ...length },
+          }),
+    };
     this.#gates.set(made, gates);
     return made;
   }
@@ -219,6 +267,17 @@ function workedOn({ play, previews }: Outlook): readonly string[] {
 
 function refusal({ code, because, fix, host }: RefusedCluster): FleetError {
   return new FleetError({ code, message: because, fix, ...(host === undefined ? {} : { host }) });
+}
+
+/** A pause as a person reads it in a plan. */
+function pauseText({ asks, durationMs }: RolloutPause): string {
+  const waits = durationMs === undefined ? 'the next run' : lengthText(durationMs);
+  return asks ? `your word, or where nobody can be asked ${waits}` : `a pause of ${waits}`;
+}
+
+function lengthText(durationMs: number): string {
+  const seconds = durationMs / 1000;
+  return seconds >= 60 && seconds % 60 === 0 ? `${seconds / 60} min` : `${seconds} s`;
 }
 
 /** A gate as a person reads it. */

@@ -10,7 +10,7 @@ import {
   type NodeView,
 } from './cluster-view.ts';
 import type { Members } from './members.ts';
-import { refused } from './refusal.ts';
+import { mayPass, refused } from './refusal.ts';
 
 /**
  * The servers to start where no API answers, or why that would not help. What runs is not restarted here, unless it is the
@@ -54,17 +54,20 @@ function whyNotEnough(view: ClusterView, joined: readonly NodeView[]): RefusedCl
   const described = missing.map(
     ({ host, seen }) => `${host} ${seen === undefined ? 'does not answer' : 'has no data'}`,
   );
-  return refused(
+  const lost = refused(
     'QUORUM_LOST',
     `${listed(hostsOf(holders))} ${holders.length === 1 ? 'runs' : 'run'} without becoming ready, and ${described.join(', ')}: etcd seems to have lost its quorum`,
     'Bring the missing members back with their data, or wait if the servers have only just started. If the data is gone for good: fleet snapshot restore FILE',
   );
+  return missing.some(({ seen }) => seen === undefined) ? lost : mayPass(lost);
 }
 
 function silent(joined: readonly NodeView[]): RefusedCluster {
-  return refused(
-    'API_SILENT',
-    `${listed(hostsOf(joined))} run, none of them is ready, and all would have to be restarted at once`,
-    'Wait and run again; or look at their logs, stop k3s on them (fleet stop) and run fleet up, which starts them with what the inventory says.',
+  return mayPass(
+    refused(
+      'API_SILENT',
+      `${listed(hostsOf(joined))} run, none of them is ready, and all would have to be restarted at once`,
+      'Wait and run again; or look at their logs, stop k3s on them (fleet stop) and run fleet up, which starts them with what the inventory says.',
+    ),
   );
 }

@@ -17,9 +17,14 @@ export function membersOf(view: ClusterView): Members {
     members.set(node.name, host === undefined ? node.ready && node.etcdVoter : isVoting(view, host));
   }
   for (const [name, host] of hosts) {
-    if (host.seen?.data === 'etcd' && !members.has(name)) members.set(name, false);
+    if (host.seen?.data === 'etcd' && !members.has(name) && !isTakenOut(view, host)) members.set(name, false);
   }
   return members;
+}
+
+/** A server that steps down loses its Node, and with it its member, before its data: a run may have ended in between. */
+function isTakenOut(view: ClusterView, { desired, node }: NodeView): boolean {
+  return desired.role === 'agent' && view.nodes !== undefined && node === undefined;
 }
 
 function isVoting(view: ClusterView, host: NodeView): boolean {

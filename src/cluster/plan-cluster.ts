@@ -11,6 +11,7 @@ import type {
 import { type ClusterView, hasJoined, hostsOf, listed, type NodeView, viewOf } from './cluster-view.ts';
 import { whyNotOneCluster } from './identity.ts';
 import { isRefused, refused } from './refusal.ts';
+import { heldWave, withPauses } from './rollout-time.ts';
 import { serverWaves } from './server-waves.ts';
 import { whyNotVersions } from './skew.ts';
 
@@ -35,9 +36,16 @@ export function planCluster(desired: DesiredCluster, observed: ObservedCluster, 
   if (isRefused(agents)) return agents;
   const restarting = [...servers.waves, ...agents];
   const uncordoning = uncordonWave(view, workedOnIn(restarting));
+  const waves = withPauses(view, [
+    ...uncordoning,
+    ...restarting,
+    ...liveWave(view, workedOnIn([...uncordoning, ...restarting])),
+  ]);
+  const held = heldWave(view, waves);
   return {
     verdict: 'waves',
-    waves: [...uncordoning, ...restarting, ...liveWave(view, workedOnIn([...uncordoning, ...restarting]))],
+    waves,
+    ...(held === undefined ? {} : { held }),
     leftOut: leftOut(view),
     strangers: view.strangers.map(({ name }) => name),
   };

@@ -4,6 +4,11 @@ export function refused(code: string, because: string, fix: string, host?: strin
   return { verdict: 'refused', code, because, fix, ...(host === undefined ? {} : { host }) };
 }
 
+/** What hosts that answer ail from: preparing them may mend it before their turn comes. */
+export function mayPass(refusal: RefusedCluster): RefusedCluster {
+  return { ...refusal, mayPass: true };
+}
+
 export function isRefused(outcome: object): outcome is RefusedCluster {
   return 'verdict' in outcome && outcome.verdict === 'refused';
 }

@@ -7,8 +7,8 @@ import type { Play } from './play.ts';
 import { type Preview, preview, replay } from './preview.ts';
 import type { RunContext } from './run-context.ts';
 import type { Sessions } from './sessions.ts';
-import { waitUntilHolds } from './wait.ts';
-import type { Outlook, Rollout, Wave, WaveGate, WaveSource } from './waves.ts';
+import { pause, waitUntilHolds } from './wait.ts';
+import type { Outlook, Rollout, Wave, WaveGate, WavePause, WaveSource } from './waves.ts';
 
 /** What was seen longer ago than this is looked at again between waves: somebody else may have acted meanwhile. */
 const freshForMs = 30_000;
@@ -18,6 +18,12 @@ const mostIdleWaves = 5;
 
 /** As whom the questions of a source of waves are asked. */
 export const asRoot = { enabled: true } as const;
+
+/** What hosts would do in a play whose turn has not come, and what they carried with them when that was asked. */
+export type Foreseen = ReadonlyMap<
+  string,
+  { readonly preview: Preview; readonly variables: Readonly<Record<string, unknown>> }
+>;
 
 /**
  * A play with `strategy: rolling`: previews what each host has left to do, has the source say who is next, takes these
@@ -39,10 +45,31 @@ export class Rolling {
     private readonly forks: number,
     /** When the hosts were last looked at, in ms since the epoch. */
     private lookedAt: number,
+    /** What `foresee` gave before, where nothing was done on any host since. */
+    private foreseen: Foreseen = new Map(),
   ) {
     const alive = play.hosts.filter(({ name }) => context.stateOf(name).failed === undefined);
     this.#begun = alive.map(({ name }) => name);
     this.#remaining = new Map(alive.map((host) => [host.name, host]));
+  }
+
+  /**
+   * Before an earlier play changes anything: a rollout that will be refused is refused now. What may be mended on the way
+   * is left for the play's own turn, and so is what hosts say for themselves.
+   * @throws FleetError why the rollout is refused
+   */
+  async foresee(): Promise<Foreseen> {
+    const previews = await this.#previews();
+    if (this.context.signal.aborted) return new Map();
+    const decided = await this.source.next(this.#outlook(previews));
+    if (decided.verdict === 'stop' && decided.error !== undefined && decided.mayPass !== true)
+      throw decided.error;
+    return new Map(
+      previews.map((preview) => {
+        const { name } = preview.host;
+        return [name, { preview, variables: { ...this.context.stateOf(name).variables } }];
+      }),
+    );
   }
 
   /** Whether the run goes on after this play. @throws FleetError why the rollout is refused, or must not go on */
@@ -60,9 +87,10 @@ export class Rolling {
       }
       this.#leaveOut(decided);
       this.#announce(decided);
-      if (this.context.mode === 'plan') return this.#plan(decided.waves, previews);
+      if (this.context.mode === 'plan') return this.#plan(decided, previews);
       const [wave] = decided.waves;
       if (wave === undefined) return this.#rest(previews);
+      if (decided.held?.wave === wave) throw decided.held.error;
       const goesOn = await this.#wave(wave, decided.waves.length);
       if (!goesOn) return false;
     }
@@ -75,6 +103,7 @@ export class Rolling {
     if (isOld) {
       for (const session of hosts.keys()) session.facts.forget('everything');
       this.lookedAt = Date.now();
+      this.foreseen = new Map();
     }
     await Promise.all([
       this.context.control.ask(control),
@@ -88,8 +117,21 @@ export class Rolling {
   async #previews(): Promise<readonly Preview[]> {
     const previews: Preview[] = [];
     for (const host of this.#left())
-      previews.push(await preview(this.context, this.sessions, this.play, host));
+      previews.push(this.#foreseenOf(host) ?? (await preview(this.context, this.sessions, this.play, host)));
+    this.foreseen = new Map();
     return previews;
+  }
+
+  /** What was foreseen of a host, where its tasks would still see the same. */
+  #foreseenOf({ name }: Host): Preview | undefined {
+    const known = this.foreseen.get(name);
+    if (known === undefined) return undefined;
+    const now = this.context.stateOf(name).variables;
+    const names = Object.keys(now);
+    const isSame =
+      names.length === Object.keys(known.variables).length &&
+      names.every((each) => each in known.variables && now[each] === known.variables[each]);
+    return isSame ? known.preview : undefined;
   }
 
   #outlook(previews: readonly Preview[]): Outlook {
@@ -159,7 +201,8 @@ export class Rolling {
   }
 
   /** In a plan nothing is looked at again: later waves see what earlier ones would leave. */
-  async #plan(waves: readonly Wave[], previews: readonly Preview[]): Promise<boolean> {
+  async #plan({ waves, held }: Rollout, previews: readonly Preview[]): Promise<boolean> {
+    if (held !== undefined) this.context.emit({ kind: 'warning', ...held.error.toFault() });
     if (waves.length === 0) return this.#rest(previews);
     for (const wave of waves) await this.#through(this.#taken(wave));
     if (this.#remaining.size > 0) await this.#through(this.#left());
@@ -182,7 +225,29 @@ export class Rolling {
     const goesOn = await this.#through(hosts);
     if (!goesOn || context.signal.aborted) return false;
     await this.#gates(wave);
+    const isWell = wave.hosts.every((name) => context.stateOf(name).failed === undefined);
+    if (wave.pause !== undefined && isWell && !context.signal.aborted) await this.#pause(wave.pause);
     return true;
+  }
+
+  /** @throws FleetError PAUSED where nobody says that it goes on: the next run does */
+  async #pause({ after, asks, durationMs }: WavePause): Promise<void> {
+    const { context, play } = this;
+    const isAsked = asks && context.confirmPause !== undefined;
+    context.emit({
+      kind: 'wave-paused',
+      play: play.name,
+      number: this.#number,
+      after,
+      ...(isAsked || durationMs === undefined ? {} : { durationMs }),
+    });
+    if (!isAsked && durationMs !== undefined) return pause(durationMs, context.signal).catch(() => {});
+    if (isAsked && (await context.confirmPause?.(`Paused after ${after}. Go on?`))) return;
+    throw new FleetError({
+      code: 'PAUSED',
+      message: `the rollout pauses after ${after}${isAsked ? '' : ', and nobody is here to say that it goes on'}`,
+      fix: 'Look whether all is well; then run the same command again: it goes on with the nodes that are left.',
+    });
   }
 
   /** The hosts of a wave that have not gone through the play yet. Of one that has, only the gates are to hold again. */

@@ -12,8 +12,9 @@ import type { Epoch } from './fact-store.ts';
 import type { HostSession } from './host-session.ts';
 import { Locks } from './lock.ts';
 import { lookAhead } from './look-ahead.ts';
+import { mayChange } from './may-change.ts';
 import type { Play } from './play.ts';
-import { Rolling } from './rolling.ts';
+import { type Foreseen, Rolling } from './rolling.ts';
 import { type HostState, newHostState, type RunContext } from './run-context.ts';
 import { type OpenConnection, Sessions } from './sessions.ts';
 import { removeFinishedJobs, unfinishedJobs, waitForUnfinishedJobs } from './unfinished-jobs.ts';
@@ -47,6 +48,8 @@ export interface RunOptions {
   readonly mayBeDown?: readonly string[];
   /** `--step`: asked before each task, once for all hosts. */
   readonly confirmTask?: (name: string) => Promise<boolean>;
+  /** Asks whether a rollout that pauses goes on; left out where nobody can be asked. */
+  readonly confirmPause?: (question: string) => Promise<boolean>;
 }
 
 export type RunStatus = 'unchanged' | 'changed' | 'would-change' | 'failed' | 'interrupted';
@@ -96,6 +99,10 @@ class FleetRun implements Run {
   #askedAt = 0;
   /** Why hosts could not be connected to when they were looked at. */
   readonly #unreached = new Map<string, unknown>();
+  /** Whom the last look asked whether an earlier run is still at work. */
+  #looked: readonly HostSession[] = [];
+  /** What was foreseen of plays to come; nothing of it counts once anything was done on any host. */
+  readonly #foreseen = new Map<Play, Foreseen>();
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -141,9 +148,7 @@ class FleetRun implements Run {
     });
     try {
       await this.#look(context, [...hosts.values()], mode);
-      for (const play of this.#options.plays) {
-        if (!(await this.#play(context, play))) break;
-      }
+      await this.#plays(context);
     } catch (thrown) {
       const error =
         thrown instanceof FleetError
@@ -160,6 +165,34 @@ class FleetRun implements Run {
       else await this.#locks.release();
     }
     return this.#finish(states, mode, startedAt);
+  }
+
+  /**
+   * Before the first play that may change anything, the rolling ones are asked whether they will be refused. In a plan
+   * each has its say at its turn: until then nothing is done.
+   */
+  async #plays(context: RunContext): Promise<void> {
+    const { plays } = this.#options;
+    let isAsked = context.mode === 'plan';
+    for (const [index, play] of plays.entries()) {
+      if (!isAsked && play.strategy !== 'rolling' && mayChange(play)) {
+        isAsked = true;
+        for (const later of plays.slice(index + 1)) await this.#foresee(context, later);
+      }
+      if (!(await this.#play(context, play))) return;
+    }
+  }
+
+  async #foresee(context: RunContext, play: Play): Promise<void> {
+    if (play.strategy !== 'rolling' || play.hosts.length === 0 || this.#options.signal.aborted) return;
+    const foreseen = await this.#rolling(context, play).foresee();
+    this.#foreseen.set(play, foreseen);
+  }
+
+  #rolling(context: RunContext, play: Play): Rolling {
+    const source = this.#options.waves ?? noWaves(play);
+    const forks = this.#options.forks ?? defaultForks;
+    return new Rolling(context, play, source, this.#sessions, forks, this.#askedAt, this.#foreseen.get(play));
   }
 
   #finish(states: ReadonlyMap<string, HostState>, mode: 'plan' | 'apply', startedAt: number): RunResult {
@@ -211,6 +244,7 @@ class FleetRun implements Run {
       onAction: () => {
         this.#epoch.count += 1;
         this.#lookedAt = undefined;
+        this.#foreseen.clear();
       },
       running: this.#running,
       extraVars: this.#options.extraVars ?? {},
@@ -218,6 +252,7 @@ class FleetRun implements Run {
       ...(this.#options.confirmTask === undefined || mode === 'plan'
         ? {}
         : { confirmTask: this.#options.confirmTask }),
+      ...(this.#options.confirmPause === undefined ? {} : { confirmPause: this.#options.confirmPause }),
     };
   }
 
@@ -244,7 +279,9 @@ class FleetRun implements Run {
   /** One trip per host with every question that can be asked before anything is done. Hosts that cannot be reached leave the run. */
   async #look(context: RunContext, hosts: readonly Host[], mode: 'plan' | 'apply'): Promise<void> {
     if (this.#lookedAt !== undefined && Date.now() - this.#lookedAt < freshForMs) {
-      for (const [host, error] of this.#unreached) this.#unreachable(context, host, error);
+      for (const [host, error] of this.#unreached)
+        if (!this.#mayBeLost(host)) this.#unreachable(context, host, error);
+      if (mode === 'apply') await this.#awaitOldJobs(context);
       return;
     }
     const startedAt = Date.now();
@@ -254,18 +291,21 @@ class FleetRun implements Run {
     const asked = new Set([...wanted.hosts.keys()].map(({ host }) => host));
     for (const { name } of hosts)
       if (!asked.has(name)) wanted.hosts.set(this.#sessions.of(name, undefined), []);
-    if (mode === 'apply') for (const facts of wanted.hosts.values()) facts.push(unfinishedJobs);
+    // A plan asks as well: what follows right behind it goes by what it saw.
+    for (const facts of wanted.hosts.values()) facts.push(unfinishedJobs);
+    this.#looked = [...wanted.hosts.keys()];
     await Promise.all([
       this.#control.ask(wanted.control),
       ...[...wanted.hosts].map(async ([session, facts]) => {
         await session.connect().catch((error) => {
           this.#unreached.set(session.host, error);
-          this.#unreachable(context, session.host, error);
+          // Where a task does not mind, each says for itself whether the host is lost.
+          if (!this.#mayBeLost(session.host)) this.#unreachable(context, session.host, error);
         });
         if (context.stateOf(session.host).failed === undefined) await session.ask(facts);
       }),
     ]);
-    if (mode === 'apply') await this.#awaitOldJobs(context, [...wanted.hosts.keys()], wanted.hosts);
+    if (mode === 'apply') await this.#awaitOldJobs(context);
     this.#lookedAt = Date.now();
     this.#askedAt = this.#lookedAt;
     this.#emit({
@@ -296,20 +336,23 @@ class FleetRun implements Run {
     } else this.#emit({ kind: 'host-failed', host, error: error.toFault() });
   }
 
+  #mayBeLost(host: string): boolean {
+    return this.#options.plays.some(
+      ({ ignoresUnreachable, hosts }) =>
+        ignoresUnreachable === true && hosts.some(({ name }) => name === host),
+    );
+  }
+
   /** Only what kept fleet from reaching a host is forgiven: what it says once it is reached counts. */
   #isLeftOut(host: string): boolean {
     return this.#unreached.has(host) && this.#options.mayBeDown?.includes(host) === true;
   }
 
-  async #awaitOldJobs(
-    context: RunContext,
-    sessions: readonly HostSession[],
-    wanted: ReadonlyMap<HostSession, readonly unknown[]>,
-  ): Promise<void> {
+  async #awaitOldJobs(context: RunContext): Promise<void> {
     await Promise.all(
-      sessions.map(async (session) => {
+      this.#looked.map(async (session) => {
         const known = session.facts.get(unfinishedJobs.key);
-        if (known === undefined || 'error' in known || known.value === 0 || !wanted.has(session)) return;
+        if (known === undefined || 'error' in known || known.value === 0) return;
         // A run that is still alive is at work there: its lock says so, and its job is its own.
         try {
           await this.#lock(session);
@@ -342,11 +385,8 @@ class FleetRun implements Run {
       mode: context.mode,
     });
     if (lost > 0 && play.anyErrorsFatal) return false;
+    if (play.strategy === 'rolling') return this.#rolling(context, play).run();
     const forks = this.#options.forks ?? defaultForks;
-    if (play.strategy === 'rolling') {
-      const source = this.#options.waves ?? noWaves(play);
-      return new Rolling(context, play, source, this.#sessions, forks, this.#askedAt).run();
-    }
     const batches = batchesOf(alive, play.serial);
     for (const [index, batch] of batches.entries()) {
       if (this.#options.signal.aborted) return false;

@@ -34,6 +34,18 @@ export interface Wave {
   readonly awaits: readonly string[];
   /** What users may notice, for a person. */
   readonly disruption: string;
+  /** Behind it the rollout pauses. */
+  readonly pause?: WavePause;
+}
+
+/** A pause between two waves. */
+export interface WavePause {
+  /** After whom, for a person: `the servers`. */
+  readonly after: string;
+  /** Somebody is asked whether it goes on, where somebody is there. */
+  readonly asks: boolean;
+  /** How long it waits where nobody is asked; where it is `undefined`, the run ends there. */
+  readonly durationMs: number | undefined;
 }
 
 /** What must hold on a host before the next wave. */
@@ -55,6 +67,8 @@ export interface Rollout {
   readonly strangers: readonly string[];
   /** Hosts whose preview failed, and for which that is the end. */
   readonly failed: readonly string[];
+  /** A wave that must not begin now, and why: the run ends there, and a plan says so. */
+  readonly held?: { readonly wave: Wave; readonly error: FleetError };
 }
 
 /** Nothing more may be done to any host. */
@@ -63,6 +77,8 @@ export interface Stop {
   readonly failed: readonly string[];
   /** Why, where what the hosts say for themselves does not tell it. */
   readonly error?: FleetError;
+  /** It is about how hosts are right now, which what is done to them before their turn may mend. */
+  readonly mayPass?: boolean;
 }
 
 /** What a source of waves decides from. */

@@ -1,6 +1,7 @@
 import { sh } from '../core/shell.ts';
 import type { Fact } from '../engine/fact.ts';
 import { binaryPath, configFolder, configPath, type Role, registriesPath, unitName } from '../k3s/paths.ts';
+import { assignmentsOf } from './answer-lines.ts';
 
 /** The k3s service and what has changed on disk since it started. */
 export interface InUse {
@@ -12,7 +13,7 @@ export interface InUse {
   readonly invocation: string;
   /** Files that k3s reads only when it starts and that are newer than its start. */
   readonly newerThanStart: readonly string[];
-  /** In a plan alone, behind a start to come: the files that it will be the first to read. */
+  /** In a plan alone: files that it would write, which the start to come is the first to read. */
   readonly readAnew?: readonly string[];
 }
 
@@ -43,11 +44,8 @@ if [ -e "$started" ] || [ -L "$started" ]; then
 fi
 true`,
     parse: ({ stdout }) => {
-      const pairs = stdout
-        .split('\n')
-        .map((line) => /^(\w+)=(.*)$/.exec(line))
-        .filter((match) => match !== null);
-      const values = new Map(pairs.map((match) => [match[1], match[2] ?? '']));
+      const pairs = assignmentsOf(stdout);
+      const values = new Map(pairs);
       const loaded = values.get('LoadState') === 'loaded';
       const active = values.has('OpenRC')
         ? openRcState(values.get('OpenRC') ?? '')
@@ -57,7 +55,7 @@ true`,
         enabled: values.get('UnitFileState') === 'enabled',
         needsDaemonReload: values.get('NeedDaemonReload') === 'yes',
         invocation: values.get('InvocationID') ?? '',
-        newerThanStart: pairs.filter((match) => match[1] === 'Newer').map((match) => match[2] ?? ''),
+        newerThanStart: pairs.flatMap(([name, path]) => (name === 'Newer' ? [path] : [])),
       };
     },
   };
@@ -85,5 +83,9 @@ function openRcState(code: string): string {
 /** The same service once these files have been written: the plan's own view of a restart to come. */
 export function withNewer(state: InUse, ...paths: readonly string[]): InUse {
   if (state.state === 'absent' || state.invocation === '') return state;
-  return { ...state, newerThanStart: [...new Set([...state.newerThanStart, ...paths])] };
+  return {
+    ...state,
+    newerThanStart: [...new Set([...state.newerThanStart, ...paths])],
+    readAnew: [...new Set([...(state.readAnew ?? []), ...paths])],
+  };
 }

@@ -18,7 +18,10 @@ export function startState(role: Role): Fact<StartState> {
     sh: sh`unit=${unit}
 if [ -d /run/systemd/system ]; then
   systemctl show --no-pager -p ActiveState,InvocationID,NRestarts "$unit.service"
-  printf 'Log='; journalctl -u "$unit.service" -n 1 -o cat --no-pager 2> /dev/null
+  # What systemd says of a k3s that ended would stand behind why it ended.
+  line=$(journalctl "_SYSTEMD_UNIT=$unit.service" -n 1 -o cat --no-pager 2> /dev/null)
+  [ -n "$line" ] || line=$(journalctl -u "$unit.service" -n 1 -o cat --no-pager 2> /dev/null)
+  printf 'Log=%s\n' "$line"
 else
   if rc-service "$unit" status > /dev/null 2>&1; then echo ActiveState=active; else echo ActiveState=inactive; fi
   for pid in "/run/$unit.pid" "/run/supervise-$unit.pid"; do [ ! -e "$pid" ] || echo "InvocationID=$(cat "$pid")"; done

@@ -138,12 +138,20 @@ function isOf(where: Dated['where'], role: Role): boolean {
   return where === 'both' || where === role;
 }
 
+/** By role and version: thousands of nodes have the same. */
+const namesByVersion = new Map<string, ReadonlySet<string>>();
+
 function namesOf(role: Role, version: K3sVersion): ReadonlySet<string> {
-  return new Set([
+  const key = `${role} ${version.text}`;
+  const known = namesByVersion.get(key);
+  if (known !== undefined) return known;
+  const names = new Set([
     ...agentSettings,
     ...(role === 'server' ? serverOnly : agentOnly),
     ...dated.filter((entry) => isOf(entry.where, role) && isIn(entry, version)).map(({ setting }) => setting),
   ]);
+  namesByVersion.set(key, names);
+  return names;
 }
 
 function isIn({ since, until }: Dated, version: K3sVersion): boolean {

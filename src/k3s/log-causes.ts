@@ -14,6 +14,16 @@ export const logCauses: readonly LogCause[] = [
     final: true,
   },
   {
+    line: /password authentication failed|Access denied for user|invalid user ID or password/i,
+    cause: 'the database refuses the user, or the password, that datastore-endpoint names',
+    final: true,
+  },
+  {
+    line: /creating storage endpoint/,
+    cause: 'the database that datastore-endpoint names does not answer, or not as k3s needs it',
+    final: false,
+  },
+  {
     line: /Node password rejected|duplicate hostname/i,
     cause:
       'another node has this host name, or it is the same machine set up anew: delete its Node (kubectl delete node NAME), or give it a name of its own',
@@ -29,6 +39,34 @@ export const logCauses: readonly LogCause[] = [
     line: /flag provided but not defined|invalid configuration|unable to parse|yaml:/i,
     cause:
       'k3s does not understand its config or arguments: see server_config_yaml, agent_config_yaml, extra_server_args, extra_agent_args',
+    final: true,
+  },
+  {
+    line: /certificate has expired or is not yet valid|certificate is not valid yet|current time .* is (?:before|after)/i,
+    cause:
+      'the clock of one of the two is wrong (fleet check compares them), or the certificates have ended (fleet certs)',
+    final: false,
+  },
+  {
+    line: /bind: address already in use/i,
+    cause: 'a port that k3s needs is taken by another program: fleet check names it',
+    // After a kill the one before may hold it for a moment.
+    final: false,
+  },
+  {
+    line: /failed to find memory cgroup/i,
+    cause:
+      'the kernel has no memory cgroups: set allow_reboot: true, or add cgroup_enable=memory to its command line',
+    final: true,
+  },
+  {
+    line: /no default routes? found/i,
+    cause: 'the host has no default route to take its address from: set node_ip and flannel_iface',
+    final: true,
+  },
+  {
+    line: /running with swap on is not supported/i,
+    cause: 'swap is on: set swap: off, or swap: limited',
     final: true,
   },
   {

@@ -1,26 +1,18 @@
 import { Type } from '@sinclair/typebox';
-import { ask, askControl } from '../engine/fact.ts';
+import { ask } from '../engine/fact.ts';
 import { defineStep, type Plan, refuse, unchanged } from '../engine/step.ts';
-import { type AirgapFile, airgapFolder, noAirgapFolder } from '../facts/airgap-folder.ts';
-import { type AirgapInspection, airgapInspection, nothingInspected } from '../facts/airgap-inspection.ts';
-import { type InstalledBinary, installedBinary } from '../facts/k3s-binary.ts';
-import { type ImageArchives, imageArchives } from '../facts/k3s-images.ts';
-import { wantedRelease } from '../facts/k3s-release.ts';
+import { type HostFacts, hostFacts } from '../facts/host.ts';
 import { type SelinuxPolicy, selinuxPolicy } from '../facts/k3s-selinux-policy.ts';
 import { type FreeSpaceKiB, freeSpace } from '../facts/preflight.ts';
-import { archOf, type K3sVersion } from '../k3s/version.ts';
-import { airgapFaults } from './airgap-needs.ts';
+import { archOf } from '../k3s/version.ts';
+import { type AirgapSeen, airgapFaults, airgapQuestions, imagesFolderOf } from './airgap-needs.ts';
 import { k3sNode } from './k3s-node.ts';
 
-interface Seen {
-  readonly installed: InstalledBinary;
-  readonly wanted: K3sVersion;
-  readonly folder: readonly AirgapFile[];
-  readonly inspection: AirgapInspection;
-  readonly archives: ImageArchives;
+interface Seen extends AirgapSeen {
   readonly freeForImages: FreeSpaceKiB;
   readonly freeForBinary: FreeSpaceKiB;
   readonly selinux: SelinuxPolicy;
+  readonly facts: HostFacts;
 }
 
 /** Changes nothing: it keeps a run from beginning that could not end well. */
@@ -28,25 +20,21 @@ export const k3sAirgapStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
   name: 'k3s_airgap',
   summary:
     'airgap_dir has, whole and for the right release, everything that this node needs of it, and the node has room for it; nothing is sent before that is so.',
+  readsOnly: true,
   args: Type.Object({}, { additionalProperties: false }),
   examples: ['- k3s_airgap:\n'],
   look(_args, host) {
-    const { settings } = k3sNode(host);
-    const { airgapDir, k3sServerLocation } = settings;
     return {
-      installed: ask(installedBinary),
-      wanted: askControl(wantedRelease(settings.k3sVersion, settings.channelsUrl, airgapDir)),
-      folder: askControl(airgapDir === undefined ? noAirgapFolder : airgapFolder(airgapDir)),
-      inspection: askControl(airgapDir === undefined ? nothingInspected : airgapInspection(airgapDir)),
-      archives: ask(imageArchives(`${k3sServerLocation}/agent/images`)),
-      freeForImages: ask(freeSpace(`${k3sServerLocation}/agent/images`)),
+      ...airgapQuestions(host),
+      freeForImages: ask(freeSpace(imagesFolderOf(host))),
       freeForBinary: ask(freeSpace('/usr/local/bin')),
       selinux: ask(selinuxPolicy),
+      facts: ask(hostFacts),
     };
   },
   plan(seen, _args, host): Plan<Seen> {
     const node = k3sNode(host);
-    const { airgapDir, k3sServerLocation } = node.settings;
+    const { airgapDir } = node.settings;
     if (airgapDir === undefined) return unchanged('airgap_dir is not set');
     const arch = archOf(seen.installed.machine);
     if (arch === undefined) {
@@ -62,10 +50,12 @@ export const k3sAirgapStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
       arch,
       installed: seen.installed.version,
       archives: seen.archives,
-      imagesFolder: `${k3sServerLocation}/agent/images`,
+      imagesFolder: imagesFolderOf(host),
       freeForImages: seen.freeForImages,
       freeForBinary: seen.freeForBinary,
       selinux: seen.selinux,
+      os: seen.facts.os,
+      isServer: node.role === 'server',
       hasOwnScript: node.settings.k3sInstallScript !== undefined,
       hasRegistry:
         node.settings.registriesConfigYaml !== undefined || 'system-default-registry' in node.config,

@@ -1,25 +1,38 @@
 import { isIP } from 'node:net';
 import { Type } from '@sinclair/typebox';
-import { askEach, type EachQuestion, type Fact, type Questions } from '../engine/fact.ts';
+import {
+  askControl,
+  askEach,
+  type ControlFact,
+  type EachQuestion,
+  type Fact,
+  type Questions,
+} from '../engine/fact.ts';
 import { defineStep, type HostView, type Plan, refuse, unchanged, unchangedBut } from '../engine/step.ts';
 import { type HostFacts, hostFacts } from '../facts/host.ts';
+import { type Iptables, iptables } from '../facts/iptables.ts';
 import { type InUse, inUse } from '../facts/k3s-in-use.ts';
 import { type PortState, tcpPort } from '../facts/port.ts';
 import {
   type FreeSpaceKiB,
   freeSpace,
+  type HostProxy,
+  hostProxy,
   type Listener,
   listeners,
   type OtherKubernetes,
   otherKubernetes,
-  type Reached,
-  reachOf,
+  readOnlySystem,
 } from '../facts/preflight.ts';
+import { type Reached, type ReachTargets, reachOf } from '../facts/reach.ts';
+import { type SourceReached, sourcesReached } from '../facts/sources.ts';
 import { type TimeService, timeService } from '../facts/time-service.ts';
 import type { Host } from '../inventory/fleet.ts';
-import { firewallNeeds } from './k3s-firewall-needs.ts';
+import { hasFlag } from '../k3s/command-line.ts';
+import { firewallNeeds, type ResolvedOpening } from './k3s-firewall-needs.ts';
 import { addressOf, endpointUrl, type K3sNodeView, k3sNode, nodeNameOf } from './k3s-node.ts';
-import { type Finding, type PreflightHost, preflight, type Way } from './k3s-preflight.ts';
+import { preflight } from './k3s-preflight.ts';
+import type { Finding, PreflightHost, Way } from './preflight-finding.ts';
 
 /** What every node of a cluster is asked; by the same questions, so that each can be judged beside all others. */
 export interface PreflightFacts {
@@ -30,6 +43,9 @@ export interface PreflightFacts {
   readonly agent: Fact<InUse>;
   readonly others: Fact<OtherKubernetes>;
   readonly time: Fact<TimeService>;
+  readonly iptables: Fact<Iptables>;
+  readonly proxy: Fact<HostProxy>;
+  readonly readOnly: Fact<boolean>;
   readonly api: Fact<PortState>;
   readonly reach: Fact<Reached>;
 }
@@ -52,9 +68,22 @@ export function preflightFacts(host: HostView): PreflightFacts {
     agent: inUse('agent', settings.systemdDir),
     others: otherKubernetes,
     time: timeService,
+    iptables,
+    proxy: hostProxy,
+    readOnly: readOnlySystem,
     api: tcpPort(address, settings.apiPort, connectTimeoutS),
     reach: reachOf(targetsOf(host, node)),
   };
+}
+
+/** Where this machine itself fetches k3s for the nodes of a cluster, and whether it gets there. */
+export function fetchedFrom(host: HostView): ControlFact<readonly SourceReached[]> {
+  const { settings } = k3sNode(host);
+  const urls = [
+    ...(settings.binarySource === 'control' ? [settings.artifactUrl] : []),
+    ...(settings.k3sInstallScript === undefined ? [settings.k3sInstallUrl] : []),
+  ].filter((url) => /^https?:/.test(url) && URL.canParse(url));
+  return sourcesReached(settings.airgapDir === undefined ? [...new Set(urls)] : []);
 }
 
 function apiOf({ settings, cluster }: K3sNodeView): {
@@ -81,24 +110,36 @@ interface Target extends Way {
 function waysOf(host: HostView, node: K3sNodeView): readonly Target[] {
   const [first] = node.cluster.servers;
   if (first === undefined) return [];
-  const server = k3sNode(viewOf(host, first));
-  const needs = firewallNeeds(server, viewOf(host, first), undefined, new Map());
-  const openings = 'because' in needs ? [] : needs.openings;
+  const openings = openingsOn(host, first);
   return [
-    ...node.cluster.servers.flatMap((each) =>
-      openings.flatMap(({ what, group, protocol, first: low, last }): Target[] =>
-        Array.from({ length: last - low + 1 }, (_, index) => ({
-          what,
-          host: each.name,
-          protocol,
-          address: addressOf(each),
-          port: low + index,
-          from: group === 'servers' ? 'servers' : 'nodes',
-        })),
-      ),
-    ),
+    ...node.cluster.servers.flatMap((each) => openings.flatMap((opening) => portsOf(opening, each))),
     ...outside(node),
   ];
+}
+
+/** What the nodes ask each other for, an agent the next one: its kubelet, and the network of the pods. */
+function circleWaysOf(host: HostView, { cluster }: K3sNodeView): readonly Target[] {
+  const [agent] = cluster.agents;
+  if (agent === undefined) return [];
+  const openings = openingsOn(host, agent).filter(({ group }) => group === 'nodes');
+  return cluster.agents.flatMap((each) => openings.flatMap((opening) => portsOf(opening, each)));
+}
+
+function openingsOn(host: HostView, other: Host): readonly ResolvedOpening[] {
+  const view = viewOf(host, other);
+  const needs = firewallNeeds(k3sNode(view), view, undefined, new Map());
+  return 'because' in needs ? [] : needs.openings;
+}
+
+function portsOf({ what, group, protocol, first, last }: ResolvedOpening, on: Host): readonly Target[] {
+  return Array.from({ length: last - first + 1 }, (_, index) => ({
+    what,
+    host: on.name,
+    protocol,
+    address: addressOf(on),
+    port: first + index,
+    from: group === 'servers' ? 'servers' : 'nodes',
+  }));
 }
 
 /** Where nodes fetch k3s themselves, they must get out. */
@@ -120,14 +161,20 @@ function outside({ settings }: K3sNodeView): readonly Target[] {
   ];
 }
 
-function targetsOf(host: HostView, node: K3sNodeView) {
+function targetsOf(host: HostView, node: K3sNodeView): ReachTargets {
   const targets = waysOf(host, node);
+  const servers = node.cluster.servers.map((server) => addressOf(server));
+  const nodes = node.cluster.nodes.map((each) => addressOf(each)).filter((address) => isIP(address) !== 0);
+  const ports = circleWaysOf(host, node).map(({ protocol, port }) => `${protocol} ${port}`);
   const end = ({ address, port }: Target) => ({ address, port });
-  const names = [...node.cluster.servers.map(addressOf), apiOf(node).address];
+  const names = [...servers, apiOf(node).address];
   return {
     tcp: targets.filter(({ protocol }) => protocol === 'tcp').map(end),
     udp: targets.filter(({ protocol }) => protocol === 'udp').map(end),
+    paths: node.cluster.nodes.length > 1 ? servers : [],
     names: node.settings.hostsEntries ? [] : [...new Set(names)].filter((name) => isIP(name) === 0),
+    resolvConf: '/etc/resolv.conf',
+    circle: { addresses: nodes.length > 1 ? nodes : [], skip: servers, ports: [...new Set(ports)] },
   };
 }
 
@@ -145,7 +192,15 @@ function viewOf(host: HostView, other: Host): HostView {
 /** What the inventory says of a node, whatever is found there. */
 type Written = Pick<
   PreflightHost,
-  'host' | 'role' | 'openings' | 'ways' | 'unproxied' | 'environment' | 'endpoints' | 'opensPorts'
+  | 'host'
+  | 'role'
+  | 'openings'
+  | 'ways'
+  | 'unproxied'
+  | 'environment'
+  | 'endpoints'
+  | 'opensPorts'
+  | 'prefersBundled'
 >;
 
 const written = new WeakMap<Host, Written>();
@@ -161,14 +216,18 @@ function writtenOf(host: HostView, other: Host): Written {
     host: other.name,
     role: node.role,
     openings: 'because' in needs ? [] : needs.openings,
-    ways: new Map(
-      waysOf(view, node)
+    ways: new Map([
+      ...[...waysOf(view, node), ...circleWaysOf(view, node)]
         .filter(({ from }) => from === 'nodes' || node.role === 'server')
-        .map(({ protocol, address, port, what, host: there }) => [
+        .map(({ protocol, address, port, what, host: there }): [string, Way] => [
           `${protocol} ${address} ${port}`,
           { what, host: there },
         ]),
-    ),
+      ...node.cluster.servers.map((server): [string, Way] => [
+        `path ${addressOf(server)}`,
+        { what: 'packets', host: server.name },
+      ]),
+    ]),
     unproxied: [
       ...('because' in needs ? [] : [...needs.pods, ...needs.services]),
       ...addresses.filter((address) => isIP(address) !== 0),
@@ -180,9 +239,18 @@ function writtenOf(host: HostView, other: Host): Written {
       ...['127.0.0.1', 'localhost'],
     ],
     opensPorts: node.settings.manageFirewall === true,
+    prefersBundled: prefersBundled(node),
   };
   written.set(other, made);
   return made;
+}
+
+function prefersBundled({ config, extraArgs }: K3sNodeView): boolean | undefined {
+  const flag = '--prefer-bundled-bin';
+  if (hasFlag(extraArgs, flag)) return true;
+  if (extraArgs.includes(`${flag}=false`)) return false;
+  const written = config['prefer-bundled-bin'];
+  return written === undefined ? undefined : written === true || written === 'true';
 }
 
 /** One node as it is judged; `undefined` for one that could not be asked. */
@@ -207,12 +275,16 @@ export function preflightHost(
     api: state === undefined ? undefined : { url: endpointUrl(node), state, server: apiOf(node).server },
     others: answerOf(asked.others),
     time: answerOf(asked.time),
+    iptables: answerOf(asked.iptables),
+    proxy: answerOf(asked.proxy),
+    isReadOnly: answerOf(asked.readOnly),
     reached: answerOf(asked.reach),
     askedMs,
   };
 }
 
-type Seen = { readonly [Name in keyof PreflightFacts]: ReadonlyMap<string, unknown> };
+type Answers = { readonly [Name in keyof PreflightFacts]: ReadonlyMap<string, unknown> };
+type Seen = Answers & { readonly sources: readonly SourceReached[] };
 
 /** In a run nobody measures how long each host took to answer: as long as a busy small board may take. */
 const slowAnswerMs = 8000;
@@ -225,23 +297,25 @@ export const k3sPreflightStep = defineStep<ReturnType<typeof Type.Object>, Seen>
   name: 'k3s_preflight',
   summary:
     'Nothing that `fleet check` looks for keeps k3s from starting on the node, seen beside all other nodes of the play.',
+  readsOnly: true,
   args: Type.Object({}, { additionalProperties: false }),
   examples: ['- k3s_preflight:\n'],
   look(_args, host): Questions<Seen> {
     const names = companions(host).map(({ name }) => name);
-    return Object.fromEntries(
+    const questions = Object.fromEntries(
       Object.entries(preflightFacts(host)).map(([name, fact]) => [name, askEach(names, fact)]),
-    ) as { readonly [Name in keyof Seen]: EachQuestion<ReadonlyMap<string, unknown>> };
+    ) as { readonly [Name in keyof Answers]: EachQuestion<ReadonlyMap<string, unknown>> };
+    return { ...questions, sources: askControl(fetchedFrom(host)) };
   },
   plan(seen, _args, host): Plan<Seen> {
     const asked = preflightFacts(host);
-    const keys = new Map(Object.entries(asked).map(([name, fact]) => [fact, seen[name as keyof Seen]]));
+    const keys = new Map(Object.entries(asked).map(([name, fact]) => [fact, seen[name as keyof Answers]]));
     const hosts = companions(host).flatMap((other) => {
       const answerOf = <Value>(fact: Fact<Value>) =>
         keys.get(fact as Fact<never>)?.get(other.name) as Value | undefined;
       return preflightHost(host, other, asked, answerOf, slowAnswerMs) ?? [];
     });
-    const findings = preflight(hosts);
+    const findings = preflight(hosts, seen.sources);
     const own = findings.filter((finding) => finding.host === host.name);
     const errors = own.filter(({ severity }) => severity === 'error');
     if (errors.length > 0) return refuse(evidenceOf(errors), fixesOf(errors));
@@ -259,7 +333,9 @@ function evidenceOf(findings: readonly Finding[]): string {
 }
 
 function fixesOf(findings: readonly Finding[]): string {
-  return [...new Set(findings.map(({ fix }) => fix))].join(' ');
+  const fixes = new Set(findings.map(({ fix }) => fix));
+  const pages = new Set(findings.map(({ docs }) => docs));
+  return [...fixes, `More: ${[...pages].join(', ')}`].join(' ');
 }
 
 /** The nodes of its cluster that are in the play: those of others, or left out by --limit, are not asked. */

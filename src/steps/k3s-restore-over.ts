@@ -12,6 +12,7 @@ interface Seen {
 export const k3sRestoreOverStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
   name: 'k3s_restore_over',
   summary: 'No restore of a snapshot was broken off before it set anything back.',
+  readsOnly: true,
   args: Type.Object({}, { additionalProperties: false }),
   examples: ['- k3s_restore_over:\n'],
   look(_args, host) {

@@ -12,7 +12,7 @@ import { causeOf } from '../k3s/log-causes.ts';
 import { unitName } from '../k3s/paths.ts';
 import { quorumOf } from '../k3s/quorum.ts';
 import { type K3sNodeView, k3sNode, nodeNameOf } from './k3s-node.ts';
-import { type NodesByServer, readinessWaits, withReadyNode } from './k3s-readiness.ts';
+import { type NodesByServer, readinessWaits, serverToAsk, withReadyNode } from './k3s-readiness.ts';
 
 interface Seen {
   readonly service: InUse;
@@ -56,9 +56,11 @@ export const k3sServiceStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
     }
     const stale = service.newerThanStart;
     const runs = service.state === 'active';
-    if (runs && stale.length === 0 && service.enabled) return unchanged(`${unit} runs with what is on disk`);
+    const forgotten = runs && isForgotten(node, host.name, name, seen);
+    if (runs && stale.length === 0 && service.enabled && !forgotten)
+      return unchanged(`${unit} runs with what is on disk`);
     const actions: Action[] = service.enabled ? [] : [enableAction(unit)];
-    const starts = !runs || stale.length > 0;
+    const starts = !runs || stale.length > 0 || forgotten;
     if (runs && starts && node.role === 'server') {
       const own = seen.nodes.get(host.name);
       const hindrance = quorumHindrance(name, own !== undefined && 'nodes' in own ? own.nodes : undefined);
@@ -74,7 +76,7 @@ export const k3sServiceStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
       );
     const [first, ...rest] = actions;
     if (first === undefined) return unchanged(`${unit} runs`);
-    return change(becauseOf(seen.service, unit), [first, ...rest], {
+    return change(becauseOf(seen.service, unit, forgotten), [first, ...rest], {
       ...(seen.data.datastore === 'none' && node.role === 'server'
         ? { touches: ['k3s:server-data:*', 'k3s:kubeconfig', 'file:*', 'content:*'] }
         : {}),
@@ -85,7 +87,6 @@ export const k3sServiceStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
           enabled: true,
           needsDaemonReload: false,
           newerThanStart: [],
-          readAnew: stale,
         },
         nodes: withReadyNode(node, name, seen.nodes),
       },
@@ -93,8 +94,22 @@ export const k3sServiceStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
   },
 });
 
-function becauseOf(service: InUse, unit: string): string {
+/**
+ * Whether its Node was deleted under it: a kubelet registers when it starts and at no other time. Of an etcd member k3s takes
+ * care itself: it leaves etcd, and its data is set aside.
+ */
+function isForgotten(node: K3sNodeView, self: string, name: string, { data, nodes }: Seen): boolean {
+  if (node.role === 'server' && data.datastore === 'etcd') return false;
+  const told = nodes.get(serverToAsk(node, self, nodes));
+  if (told === undefined || 'unavailable' in told) return false;
+  // What a plan foresees of a cluster whose API is silent is not the list of its nodes.
+  const isWhole = told.nodes.some(({ marks }) => marks !== undefined);
+  return isWhole && !told.nodes.some((one) => one.name === name);
+}
+
+function becauseOf(service: InUse, unit: string, forgotten: boolean): string {
   const reasons = [
+    ...(forgotten ? ['its Node was deleted, and a kubelet registers only when it starts'] : []),
     ...(service.enabled ? [] : ['it is not enabled at boot']),
     ...(service.state === 'active' ? [] : [`it is ${service.state}`]),
     ...((service.state === 'active' || hangs(service)) && service.newerThanStart.length > 0

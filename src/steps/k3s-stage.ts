@@ -3,6 +3,7 @@ import { Type } from '@sinclair/typebox';
 import { sh } from '../core/shell.ts';
 import { change, defineStep, type Plan, unchanged } from '../engine/step.ts';
 import { binaryPath, stagedFolder } from '../k3s/paths.ts';
+import type { K3sVersion } from '../k3s/version.ts';
 import {
   type BinarySeen,
   binaryAction,
@@ -22,7 +23,8 @@ export const k3sStageStep = defineStep<ReturnType<typeof Type.Object>, BinarySee
   look: (_args, host) => binaryQuestions(host),
   plan(seen, _args, host): Plan<BinarySeen> {
     const { installed, wanted } = seen;
-    if (isRelease(installed, wanted)) return unchanged(`${wanted.text} is installed`);
+    if (isRelease(installed, wanted))
+      return seen.staged.size === 0 ? unchanged(`${wanted.text} is installed`) : tidied(wanted);
     const fetch = binaryAction(host, seen, binaryPath);
     if ('verdict' in fetch) return fetch;
     const path = stagedPath(fetch, seen);
@@ -43,3 +45,12 @@ export const k3sStageStep = defineStep<ReturnType<typeof Type.Object>, BinarySee
     );
   },
 });
+
+/** An upgrade that was taken back leaves its binary on the nodes whose turn had not come. */
+function tidied(wanted: K3sVersion): Plan<BinarySeen> {
+  return change(
+    `${wanted.text} is installed, and another release waits beside it`,
+    [{ kind: 'run', what: `remove ${stagedFolder}`, script: sh`rm -rf ${stagedFolder}` }],
+    { after: { staged: new Map() } },
+  );
+}

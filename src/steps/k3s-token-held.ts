@@ -13,6 +13,7 @@ import { caHashOf, passwordOf } from '../k3s/membership.ts';
 import { unitName } from '../k3s/paths.ts';
 import { optional, secretText, text } from './arguments.ts';
 import { type K3sNodeView, k3sNode } from './k3s-node.ts';
+import { type WrittenToken, writtenTokens } from './k3s-written-token.ts';
 
 const args = Type.Object(
   {
@@ -38,7 +39,7 @@ type Place =
   | { readonly kind: 'env' }
   | { readonly kind: 'file'; readonly path: string }
   /** In the user's own words, which fleet does not change behind his back. */
-  | { readonly kind: 'written'; readonly where: string; readonly token: string };
+  | ({ readonly kind: 'written' } & WrittenToken);
 
 const nowhere = '/nonexistent/fleet-token-file';
 
@@ -128,17 +129,13 @@ function planWrite(
   );
 }
 
-/** Flags win over the environment, and both over the config file. */
+/** A file that the user names is the token's place, unless a flag gives one: what else he wrote k3s reads before it. */
 function placeOf(node: K3sNodeView): Place {
-  const flag = flagValue(node.extraArgs, '--token') ?? flagValue(node.extraArgs, '-t');
-  const variable = node.role === 'server' ? 'extra_server_args' : 'extra_agent_args';
-  if (flag !== undefined) return { kind: 'written', where: variable, token: flag };
+  const [written] = writtenTokens(node, undefined);
   const file = flagValue(node.extraArgs, '--token-file') ?? node.config['token-file'];
-  if (typeof file === 'string') return { kind: 'file', path: file };
-  if (typeof node.config.token === 'string') {
-    return { kind: 'written', where: `${node.role}_config_yaml`, token: node.config.token };
-  }
-  return { kind: 'env' };
+  if (typeof file === 'string' && written?.where !== `extra_${node.role}_args`)
+    return { kind: 'file', path: file };
+  return written === undefined ? { kind: 'env' } : { kind: 'written', ...written };
 }
 
 function held(place: Place, seen: Seen): Secret | undefined {
@@ -148,7 +145,7 @@ function held(place: Place, seen: Seen): Secret | undefined {
     case 'file':
       return seen.file;
     case 'written':
-      return new Secret(place.token);
+      return place.token;
   }
 }
 

@@ -20,6 +20,7 @@ export const k3sUpgradableStep = defineStep<ReturnType<typeof Type.Object>, Seen
   name: 'k3s_upgradable',
   summary:
     'Every node is Ready, every etcd member votes, and the release that k3s_version names is at most one minor version ahead of the servers; changes nothing.',
+  readsOnly: true,
   args: Type.Object({}, { additionalProperties: false }),
   examples: ['- k3s_upgradable:\n'],
   look(_args, host) {

@@ -22,15 +22,21 @@ import { k3sAirgapStep } from './k3s-airgap.ts';
 import { k3sAirgapSelinuxStep } from './k3s-airgap-selinux.ts';
 import { k3sAppArmorStep } from './k3s-apparmor.ts';
 import { k3sBinaryStep } from './k3s-binary.ts';
+import { k3sCaRotationStep } from './k3s-ca-rotation.ts';
+import { k3sCaRotationEndStep } from './k3s-ca-rotation-end.ts';
+import { k3sCaRotationOverStep } from './k3s-ca-rotation-over.ts';
 import { k3sCertificatesStep } from './k3s-certificates.ts';
 import { k3sCgroupsStep } from './k3s-cgroups.ts';
+import { k3sChartsStep } from './k3s-charts.ts';
 import { k3sCloudNetworkStep } from './k3s-cloud-network.ts';
 import { k3sConfigStep } from './k3s-config.ts';
+import { k3sDatastoreStep } from './k3s-datastore.ts';
 import { k3sDrainStep } from './k3s-drain.ts';
 import { k3sEncryptionAgreedStep } from './k3s-encryption-agreed.ts';
 import { k3sEncryptionKeysStep } from './k3s-encryption-keys.ts';
 import { k3sFailedStep } from './k3s-failed.ts';
 import { k3sFirewallStep } from './k3s-firewall.ts';
+import { k3sFixedSettingsStep } from './k3s-fixed-settings.ts';
 import { k3sHostNameStep } from './k3s-host-name.ts';
 import { k3sHostsStep } from './k3s-hosts.ts';
 import { k3sImagesStep } from './k3s-images.ts';
@@ -50,6 +56,7 @@ import { k3sQuorumStep } from './k3s-quorum.ts';
 import { k3sReadyStep } from './k3s-ready.ts';
 import { k3sRegistriesStep } from './k3s-registries.ts';
 import { k3sReleaseStep } from './k3s-release.ts';
+import { k3sRemovedApisStep } from './k3s-removed-apis.ts';
 import { k3sRestoreAsideStep } from './k3s-restore-aside.ts';
 import { k3sRestoreBackStep } from './k3s-restore-back.ts';
 import { k3sRestoreBeginStep } from './k3s-restore-begin.ts';
@@ -72,6 +79,7 @@ import { k3sSudoPathStep } from './k3s-sudo-path.ts';
 import { k3sTimeSyncStep } from './k3s-time-sync.ts';
 import { k3sTimeZoneStep } from './k3s-time-zone.ts';
 import { k3sTokenHeldStep } from './k3s-token-held.ts';
+import { k3sTokenMovableStep } from './k3s-token-movable.ts';
 import { k3sTokenNotedStep } from './k3s-token-noted.ts';
 import { k3sTokenRotationStep } from './k3s-token-rotation.ts';
 import { k3sTokenRotationEndStep } from './k3s-token-rotation-end.ts';
@@ -180,8 +188,12 @@ export const allSteps: readonly AnyStep[] = [
   k3sAirgapSelinuxStep,
   k3sAppArmorStep,
   k3sBinaryStep,
+  k3sCaRotationStep,
+  k3sCaRotationEndStep,
+  k3sCaRotationOverStep,
   k3sCertificatesStep,
   k3sCgroupsStep,
+  k3sChartsStep,
   k3sCloudNetworkStep,
   k3sConfigStep,
   k3sDrainStep,
@@ -223,6 +235,9 @@ export const allSteps: readonly AnyStep[] = [
   k3sSnapshotAbsentStep,
   k3sSnapshotStep,
   k3sReleaseStep,
+  k3sRemovedApisStep,
+  k3sFixedSettingsStep,
+  k3sDatastoreStep,
   k3sStageStep,
   k3sStaleNodeStep,
   k3sStrangersStep,
@@ -230,6 +245,7 @@ export const allSteps: readonly AnyStep[] = [
   k3sTimeSyncStep,
   k3sTimeZoneStep,
   k3sTokenHeldStep,
+  k3sTokenMovableStep,
   k3sTokenNotedStep,
   k3sTokenRotationEndStep,
   k3sTokenRotationStep,

@@ -32,6 +32,8 @@ interface Situation extends Nodes {
   readonly previews?: Readonly<Record<string, Partial<PreviewedHost>>>;
   readonly failed?: readonly string[];
   readonly wish?: Partial<Parameters<typeof clusterWaves>[2]>;
+  /** The steps of the play, where it matters which they are. */
+  readonly steps?: readonly string[];
 }
 
 const member = (name: string, more: Partial<K3sNode> = {}): Partial<K3sNode> => ({
@@ -91,17 +93,21 @@ function answerOf(
 class Round {
   readonly source;
   readonly #fleet: Fleet;
+  readonly #steps: readonly string[];
 
   private constructor(
     private readonly hosts: readonly Host[],
     fleet: Fleet,
-    wish: Situation['wish'],
+    { wish, steps = [] }: Situation,
   ) {
+    this.#steps = steps;
     this.#fleet = fleet;
     this.source = clusterWaves(fleet, clusterOf(fleet), {
       tolerateDown: false,
       forceBootstrap: false,
       limit: undefined,
+      atAnyTime: false,
+      clock: () => new Date('2026-11-21T04:00:00Z'),
       ...wish,
     });
   }
@@ -109,14 +115,14 @@ class Round {
   static async of(situation: Situation): Promise<Round> {
     const view = await nodesOf(situation);
     const { fleet } = view('s1');
-    return new Round([...fleet.hosts.values()], fleet, situation.wish);
+    return new Round([...fleet.hosts.values()], fleet, situation);
   }
 
   get play(): Play {
     return {
       name: 'p',
       hosts: this.hosts,
-      tasks: [],
+      tasks: this.#steps.map((name) => ({ kind: 'task', step: { name } })) as unknown as Play['tasks'],
       handlers: [],
       vars: {},
       serial: [],
@@ -313,6 +319,50 @@ describe('what ends it', () => {
     expect([wavesIn(answer), answer.failed]).toEqual([['restart a1'], ['a4']]);
     // From then on it is known to have failed.
     expect(wavesIn(await round.next({ ...situation, hosts, failed: ['a4'] }))).toEqual(['restart a1']);
+  });
+});
+
+describe('when it may be done', () => {
+  const previews = { s2: restarts, s1: restarts, a1: restarts };
+  const vars = {
+    maintenance_window: 'Sat 02:00-05:00 Europe/Berlin',
+    pause_after: { canary: '10m', servers: 'ask' },
+    canary: ['s2'],
+  };
+  const at = (clock: string, more: Partial<Situation> = {}) =>
+    decided({
+      ...whole,
+      previews,
+      vars,
+      steps: ['k3s_service'],
+      ...more,
+      wish: { clock: () => new Date(clock), ...more.wish },
+    });
+  const held = (answer: Rollout | Stop): string | undefined =>
+    answer.verdict === 'waves' && answer.held !== undefined
+      ? `${answer.held.error.code} ${answer.held.wave.hosts} ${answer.waves.indexOf(answer.held.wave)}`
+      : undefined;
+
+  it('in the maintenance window, or with --now, or by a play that only reboots', async () => {
+    expect(held(await at('2026-11-21T01:00:00Z'))).toBeUndefined();
+    expect(held(await at('2026-11-21T04:00:00Z'))).toBe('OUTSIDE_WINDOW s2 0');
+    expect(held(await at('2026-11-21T04:00:00Z', { wish: { atAnyTime: true } }))).toBeUndefined();
+    expect(held(await at('2026-11-21T04:00:00Z', { steps: ['reboot'] }))).toBeUndefined();
+  });
+
+  it('with the pauses that the inventory wants, which the plan tells', async () => {
+    const answer = await at('2026-11-21T01:00:00Z');
+    const waves = answer.verdict === 'waves' ? answer.waves : [];
+    expect(waves.map(({ hosts, pause }) => [hosts.join(), pause])).toEqual([
+      ['s2', { after: 'the canary s2', asks: false, durationMs: 600_000 }],
+      ['s1', { after: 'the servers', asks: true, durationMs: undefined }],
+      ['a1', undefined],
+    ]);
+    expect(waves.map(({ awaits }) => awaits.at(-1))).toEqual([
+      'a pause of 10 min',
+      'your word, or where nobody can be asked the next run',
+      'a1 Ready',
+    ]);
   });
 });
 

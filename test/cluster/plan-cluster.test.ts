@@ -469,6 +469,51 @@ describe('releases', () => {
   });
 });
 
+describe('a refusal', () => {
+  const mayPass = (situation: Situation): boolean => {
+    const plan = planned(situation);
+    if (plan.verdict !== 'refused') throw new Error('nothing is refused');
+    return plan.mayPass === true;
+  };
+  const notReady: Found = { ...busy, api: false, node: { ready: false } };
+
+  it.each<[string, Situation]>([
+    ['servers that run and are not ready', { servers: { s1: notReady, s2: notReady, s3: notReady } }],
+    [
+      'agents that are not Ready',
+      { servers: { s1: well }, agents: { a1: busy, a2: down, a3: down, a4: well } },
+    ],
+  ])('for %s may pass while they are prepared', (_what, situation) => {
+    expect(mayPass(situation)).toBe(true);
+  });
+
+  it.each<[string, Situation]>([
+    ['two clusters', { servers: { s1: well, s2: { ca: 'b' }, s3: well } }],
+    [
+      'a quorum that a host which is away would be needed for',
+      { servers: { s1: busy, s2: well, s3: gone }, policy: { tolerateDown: true } },
+    ],
+    [
+      'agents that do not answer',
+      {
+        servers: { s1: well },
+        agents: { a1: busy, a2: gone, a3: well },
+        policy: { maxUnavailable: 1, limit: ['s1', 'a1'] },
+      },
+    ],
+    [
+      'agents that failed in this run',
+      {
+        servers: { s1: well },
+        agents: { a1: busy, a2: busy, a3: busy, a4: busy },
+        policy: { failed: ['a1', 'a2'] },
+      },
+    ],
+  ])('for %s is final', (_what, situation) => {
+    expect(mayPass(situation)).toBe(false);
+  });
+});
+
 describe('agents', () => {
   const eight = Object.fromEntries(Array.from({ length: 8 }, (_, index) => [`a${index + 1}`, busy]));
   it.each<Example>([
@@ -489,6 +534,14 @@ describe('agents', () => {
         agents: { a1: busy, a2: busy, a3: { ...busy, node: { ready: false } }, a4: well },
       },
       ['restart a3', 'restart a1', 'restart a2'],
+    ],
+    [
+      'whose Nodes were deleted are away already: all of them at once, before the others',
+      {
+        servers: { s1: well },
+        agents: { a1: busy, a2: { ...busy, node: undefined }, a3: { ...busy, node: undefined }, a4: well },
+      },
+      ['restart a2 a3', 'restart a1'],
     ],
     [
       'wait while more are away than may be',
@@ -674,6 +727,15 @@ describe('found by random clusters', () => {
         version: v32k2,
       },
       'MEMBER_NOT_WELL',
+    ],
+    [
+      'who steps down is no member any more once its Node is gone, though its data is there still',
+      {
+        servers: { s1: busy, s2: busy },
+        agents: { s3: { ...stopped, installed: 'server', data: 'etcd', node: undefined } },
+        version: v32k2,
+      },
+      ['upgrade s1', 'upgrade s2', 'convert s3'],
     ],
     [
       'an agent that is away may be the server that nobody can ask for its release',

@@ -307,10 +307,188 @@ describe('a rolling play', () => {
     expect(only(events, 'run-failed')[0]?.error.code).toBe('NOT_SETTLED');
   });
 
+  it('a wave that must not begin now ends the run before it; a plan shows all of them, and says so', async () => {
+    const where = await here();
+    const error = new FleetError({ code: 'OUTSIDE_WINDOW', message: 'not at this time', fix: 'Wait.' });
+    const all = new InOrder(['a', 'b', 'c']);
+    const untilA: WaveSource = {
+      look: () => all.look(),
+      gates: () => [],
+      next: async (outlook) => {
+        const decided = await all.next(outlook);
+        if (decided.verdict === 'stop') return decided;
+        const held = decided.waves.find(({ hosts: [name] }) => name !== 'a');
+        return held === undefined ? decided : { ...decided, held: { wave: held, error } };
+      },
+    };
+    const seen = await planned(where, rolling(once), { hosts, waves: untilA });
+    expect(seen.result.status).toBe('would-change');
+    expect(seen.tasks).toEqual(['a Once would-change', 'b Once would-change', 'c Once would-change']);
+    expect(only(seen.events, 'warning')).toMatchObject([{ code: 'OUTSIDE_WINDOW', fix: 'Wait.' }]);
+    const { result, events } = await applied(where, rolling(once), { hosts, waves: untilA });
+    expect(result.status).toBe('failed');
+    expect(only(events, 'run-failed')[0]?.error).toMatchObject({ code: 'OUTSIDE_WINDOW', fix: 'Wait.' });
+    expect(order(where.folder)).toEqual(['a']);
+  });
+
+  describe('pauses behind a wave', () => {
+    const pausing = (pause: NonNullable<Wave['pause']>): WaveSource => {
+      const all = new InOrder(['a', 'b']);
+      return {
+        look: () => all.look(),
+        gates: () => [],
+        next: async (outlook) => {
+          const decided = await all.next(outlook);
+          if (decided.verdict === 'stop') return decided;
+          return {
+            ...decided,
+            waves: decided.waves.map((one) => (one.hosts.includes('a') ? { ...one, pause } : one)),
+          };
+        },
+      };
+    };
+    const two = { hosts: ['a', 'b'] };
+    const after = 'the canary a';
+
+    it.each<[string, NonNullable<Wave['pause']>, boolean | undefined, string[], string]>([
+      ['a time', { after, asks: false, durationMs: 1 }, undefined, ['a', 'b'], 'changed'],
+      ['yes', { after, asks: true, durationMs: undefined }, true, ['a', 'b'], 'changed'],
+      ['no', { after, asks: true, durationMs: 1 }, false, ['a'], 'PAUSED'],
+      [
+        'a time where nobody can be asked',
+        { after, asks: true, durationMs: 1 },
+        undefined,
+        ['a', 'b'],
+        'changed',
+      ],
+      ['the end, without either', { after, asks: true, durationMs: undefined }, undefined, ['a'], 'PAUSED'],
+    ])('%s', async (_what, pause, answer, done, ending) => {
+      const where = await here();
+      const questions: string[] = [];
+      const { result, events } = await applied(where, rolling(once), {
+        ...two,
+        waves: pausing(pause),
+        ...(answer === undefined
+          ? {}
+          : {
+              confirmPause: async (question) => {
+                questions.push(question);
+                return answer;
+              },
+            }),
+      });
+      expect(order(where.folder)).toEqual(done);
+      const [failed] = only(events, 'run-failed');
+      expect(failed?.error.code ?? result.status).toBe(ending);
+      expect(questions).toEqual(answer === undefined ? [] : ['Paused after the canary a. Go on?']);
+      expect(only(events, 'wave-paused').map((event) => event.after)).toEqual([after]);
+      // Run again it goes on: who is done has no wave any more.
+      const again = await applied(where, rolling(once), { ...two, waves: pausing(pause) });
+      expect(order(where.folder)).toEqual(['a', 'b']);
+      expect(only(again.events, 'wave-paused')).toEqual([]);
+    });
+
+    it('not behind a wave that failed, and Ctrl-C ends it', async () => {
+      const where = await here();
+      const broken = rolling('- name: Breaks\n  command: "false"');
+      const pause = { after, asks: false, durationMs: 3_600_000 };
+      const failed = await applied(where, broken, { ...two, waves: pausing(pause) });
+      expect(only(failed.events, 'wave-paused')).toEqual([]);
+      const control = new AbortController();
+      const { result } = await applied(where, rolling(once), {
+        ...two,
+        waves: pausing(pause),
+        signal: control.signal,
+        onEvent: ({ kind }) => void (kind === 'wave-paused' && control.abort('graceful')),
+      });
+      expect(result.status).toBe('interrupted');
+      expect(order(where.folder)).toEqual(['a']);
+    });
+  });
+
   it('is refused where no source of waves is', async () => {
     const { result, events } = await applied(await here(), rolling(once));
     expect(result.status).toBe('failed');
     expect(only(events, 'run-failed')[0]?.error.code).toBe('NO_WAVES');
+  });
+});
+
+describe('a rolling play behind others', () => {
+  const earlier = (tasks: string): string => play(tasks).replace('name: Play', 'name: Before');
+  const marks = earlier(`
+- name: Mark
+  command: {cmd: "sh -c 'echo before >> {{ playbook_dir }}/order; touch {{ playbook_dir }}/before'", creates: "{{ playbook_dir }}/before"}
+`);
+  const refusing = (more: Partial<Stop> = {}): WaveSource & { asked: number } => ({
+    asked: 0,
+    look: () => new Map(),
+    gates: () => [],
+    async next() {
+      this.asked += 1;
+      const error = new FleetError({ code: 'QUORUM_AT_RISK', message: 'not now', fix: 'Wait.' });
+      return { verdict: 'stop', failed: [], error, ...more };
+    },
+  });
+
+  it('is refused before they change anything', async () => {
+    const where = await here();
+    const { result, events } = await applied(where, marks + rolling(once), { hosts, waves: refusing() });
+    expect(result.status).toBe('failed');
+    expect(only(events, 'run-failed')[0]?.error.code).toBe('QUORUM_AT_RISK');
+    expect(order(where.folder)).toEqual([]);
+  });
+
+  it('is asked behind those that only read: what they find is told first', async () => {
+    const where = await here();
+    const reads = earlier('- fail: {msg: found}');
+    const waves = refusing();
+    const { events } = await applied(where, reads + marks + rolling(once), { hosts, waves });
+    expect(only(events, 'host-failed').map(({ error }) => error.message)).toEqual([
+      'found',
+      'found',
+      'found',
+    ]);
+    expect([waves.asked, order(where.folder)]).toEqual([0, []]);
+  });
+
+  it('has its say again at its turn where what they do may mend it, or where hosts say it for themselves', async () => {
+    for (const more of [{ mayPass: true }, { error: undefined as never }]) {
+      const where = await here();
+      const waves = refusing(more);
+      await applied(where, marks + rolling(once), { waves });
+      expect([waves.asked, order(where.folder)]).toEqual([2, ['before']]);
+    }
+  });
+
+  it('is not looked at twice where nothing was done before its turn, and anew where something was', async () => {
+    const where = await here();
+    const book = `${marks}${rolling(`${once}\n- set_fact: {told: "{{ inventory_hostname }}"}`)}${play('- debug: {msg: "{{ told }}"}')}`;
+    const looks = async (): Promise<readonly unknown[]> => {
+      const previews: unknown[] = [];
+      const waves = new InOrder(['a']);
+      const next = waves.next.bind(waves);
+      waves.next = (outlook) => {
+        previews.push(outlook.previews[0]);
+        return next(outlook);
+      };
+      const { events } = await applied(where, book, { waves });
+      expect(messagesIn(events)).toEqual(['a: a']);
+      return previews;
+    };
+    const [early, atItsTurn] = await looks();
+    expect(order(where.folder)).toEqual(['before', 'a']);
+    expect(atItsTurn).not.toBe(early);
+    const again = await looks();
+    expect(again.length).toBe(2);
+    expect(again[1]).toBe(again[0]);
+  });
+
+  it('sees what earlier plays registered, though they changed nothing', async () => {
+    const where = await here();
+    await applied(where, marks);
+    const book = `${marks}${earlier('- set_fact: {wanted: true}')}${rolling('- copy: {dest: "{{ playbook_dir }}/file", content: x}\n  when: wanted is defined')}`;
+    await applied(where, book, { waves: new InOrder(['a']) });
+    expect(existsSync(join(where.folder, 'file'))).toBe(true);
   });
 });
 

@@ -47,14 +47,17 @@ export const isIsolated =
   spawnSync('unshare', ['-m', '--propagation', 'private', 'mount', '-t', 'tmpfs', 'tmpfs', '/run']).status ===
     0;
 
-async function privateRun(): Promise<number | undefined> {
+/** The pid whose mount namespace has a /run of its own, until the test, or whatever `atEnd` waits for, is over. */
+export async function privateRun(
+  atEnd: (end: () => Promise<void>) => void = onTestFinished,
+): Promise<number | undefined> {
   if (!isIsolated) return undefined;
   const keeper = spawn(
     'unshare',
     ['-m', '--propagation', 'private', 'sh', '-c', 'mount -t tmpfs tmpfs /run && echo ready && exec cat'],
     { stdio: ['pipe', 'pipe', 'inherit'] },
   );
-  onTestFinished(() => ended(keeper));
+  atEnd(() => ended(keeper));
   await new Promise((resolve) => keeper.stdout.once('data', resolve));
   return keeper.pid;
 }
@@ -66,7 +69,7 @@ function ended(child: ChildProcess): Promise<void> {
   });
 }
 
-class HostHere extends LocalConnection {
+export class HostHere extends LocalConnection {
   readonly #namespace: number | undefined;
 
   constructor(name: string, namespace: number | undefined) {
@@ -105,6 +108,7 @@ export interface Wanted {
   readonly lockFirst?: readonly string[];
   readonly waves?: WaveSource;
   readonly mayBeDown?: readonly string[];
+  readonly confirmPause?: (question: string) => Promise<boolean>;
   /** Hosts that refuse to be connected to. */
   readonly unreachable?: readonly string[];
 }
@@ -164,6 +168,7 @@ export async function opened(
     ...(wanted.lockFirst === undefined ? {} : { lockFirst: wanted.lockFirst }),
     ...(wanted.waves === undefined ? {} : { waves: wanted.waves }),
     ...(wanted.mayBeDown === undefined ? {} : { mayBeDown: wanted.mayBeDown }),
+    ...(wanted.confirmPause === undefined ? {} : { confirmPause: wanted.confirmPause }),
   });
   onTestFinished(() => run.close());
   return { run, events };

@@ -16,13 +16,13 @@ export function isNodeFamily(word: string): word is NodeFamily {
   return (nodeFamilies as readonly string[]).includes(word);
 }
 
-/** An image that is built here: a family's, or what all but Debian's stand on. */
-type NodeImage = NodeFamily | 'families';
+/** An image that is built here: a family's, what all but Debian's stand on, or that of a machine with databases. */
+type NodeImage = NodeFamily | 'families' | 'databases';
 
 /** What an image stands on; `undefined` for a bare Debian. */
 function baseOf(image: NodeImage): NodeImage | undefined {
   if (image === 'debian') return undefined;
-  return image === 'families' ? 'debian' : 'families';
+  return image === 'families' || image === 'databases' ? 'debian' : 'families';
 }
 
 /** The passwords of the users of every image; `debian` needs none for sudo and doas, `ops` needs its own. */

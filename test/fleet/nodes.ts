@@ -30,7 +30,8 @@ import {
 export interface FakeNode {
   /** Its name in the inventory and its host name. */
   readonly name: string;
-  readonly role: 'server' | 'agent';
+  /** A `database` is in no group of the inventory: PostgreSQL, MariaDB and etcd are installed on it, and stopped. */
+  readonly role: 'server' | 'agent' | 'database';
   readonly family: NodeFamily;
   /** Its address on the fleet's network; reachable from this machine, and kept over restarts. */
   readonly address: string;
@@ -44,6 +45,8 @@ export interface NodesWanted {
   readonly servers?: number | readonly string[];
   /** How many agents (agent-1 …), or their names. */
   readonly agents?: number | readonly string[];
+  /** Machines beside the cluster with databases (database-1 …). */
+  readonly databases?: number | readonly string[];
   /** What all nodes are made of; `debian` unless told. Of a list the nodes take the families in turn, servers first. */
   readonly family?: NodeFamily | readonly NodeFamily[];
   /** Whom the inventory logs in as; `debian` unless told. */
@@ -87,13 +90,23 @@ export async function startNodes(wanted: NodesWanted | readonly string[]): Promi
     ...namesOf(settings.servers ?? 1, 'server').map((name) => ({ name, role: 'server' as const })),
     ...namesOf(settings.agents ?? 0, 'agent').map((name) => ({ name, role: 'agent' as const })),
   ].map((each, index) => ({ ...each, family: families[index % families.length] ?? 'debian' }));
-  const images = new Map<NodeFamily, string>();
-  for (const { family } of names) if (!images.has(family)) images.set(family, await nodeImage(family));
+  const databases = namesOf(settings.databases ?? 0, 'database');
+  const machines = [
+    ...names.map((each) => ({ ...each, image: each.family })),
+    ...databases.map((name) => ({
+      name,
+      role: 'database' as const,
+      family: 'debian' as const,
+      image: 'databases' as const,
+    })),
+  ];
+  const images = new Map<(typeof machines)[number]['image'], string>();
+  for (const { image: kind } of machines) if (!images.has(kind)) images.set(kind, await nodeImage(kind));
   await removeOrphans();
   // What an engine allows does not depend on what runs in it: one image is tried for all.
   const image = await nodeImage();
   const freedom = await workingFreedom(image);
-  await makeRoomFor(names.length, image, freedom);
+  await makeRoomFor(machines.length, image, freedom);
   const id = `fleet-test-${randomBytes(4).toString('hex')}`;
   const directory = settings.directory ?? (await mkdtemp(path.join(tmpdir(), `${id}-`)));
   await mkdir(directory, { recursive: true });
@@ -115,11 +128,11 @@ export async function startNodes(wanted: NodesWanted | readonly string[]): Promi
     const network = await createNetwork(id, labels);
     const limit = pLimit(startsAtOnce);
     const started = await Promise.allSettled(
-      names.map(({ name, role, family }, index) =>
+      machines.map(({ name, role, family, image: kind }, index) =>
         limit(async (): Promise<FakeNode> => {
           const address = addressIn(network.subnet, index + 2);
           const container = await new NodeContainer({
-            image: images.get(family) ?? image,
+            image: images.get(kind) ?? image,
             freedom,
             containerName: `${id}-${name}`,
             hostName: name,
@@ -141,7 +154,7 @@ export async function startNodes(wanted: NodesWanted | readonly string[]): Promi
     const nodes = started.map((each, index) => {
       if (each.status === 'fulfilled') return each.value;
       const why = each.reason instanceof Error ? each.reason.message : String(each.reason);
-      throw new Error(`the fake node ${names[index]?.name} did not start: ${why}`);
+      throw new Error(`the fake node ${machines[index]?.name} did not start: ${why}`);
     });
     const fleet = new FakeFleet({ id, directory, key, network, nodes, settings, removeAll });
     await fleet.writeKnownHosts();

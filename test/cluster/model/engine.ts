@@ -2,7 +2,7 @@ import type { ClusterPlan, Gate, RefusedCluster, Wave } from '../../../src/clust
 import { planCluster } from '../../../src/cluster/plan-cluster.ts';
 import { membershipOf } from '../../../src/k3s/membership.ts';
 import type { Tape } from './tape.ts';
-import { desiredOf, hostsOf, isUp, observe, pendingOf, roleOf, type Wish } from './wish.ts';
+import { clusterOf, desiredOf, hostsOf, isUp, observe, pendingOf, roleOf, type Wish } from './wish.ts';
 import { Broken, type Cluster, type Machine, minorOf, releases, type World } from './world.ts';
 
 /** How a run ended: nothing was left to do, it was refused, or something failed on the way. */
@@ -42,8 +42,14 @@ export function run(
       done: [...done],
     });
     seen?.(plan);
-    if (plan.verdict === 'refused') return { kind: 'refused', refusal: plan };
+    const canWorkOn = (name: string): boolean =>
+      isReached(world, name) && isInLimit(wish, name) && !done.has(name) && !failed.includes(name);
+    if (plan.verdict === 'refused') {
+      mustBeHindered(world, wish, plan, canWorkOn);
+      return { kind: 'refused', refusal: plan };
+    }
     const [wave] = plan.waves;
+    mustUncordonFirst(world, wish, plan.waves, canWorkOn);
     if (wave === undefined) return { kind: failed.length > 0 ? 'failed' : 'done' };
     if (wave.hosts.some((name) => done.has(name))) throw new Broken(`works on ${wave.hosts.join()} again`);
     for (const name of wave.hosts) done.add(name);
@@ -52,6 +58,48 @@ export function run(
     for (const name of outcome) failed.push(name);
     for (const name of await_(world, wish, wave.gates)) if (!failed.includes(name)) failed.push(name);
     if (failed.some((name) => wish.servers.includes(name))) return { kind: 'failed' };
+  }
+}
+
+/**
+ * What is only on its way is waited for: a member that is not well is a reason only where this run cannot see to it, or where it
+ * runs and its own restart is pending, for nobody knows whether it will be well before that.
+ */
+function mustBeHindered(
+  world: World,
+  wish: Wish,
+  { code, because }: RefusedCluster,
+  canWorkOn: (name: string) => boolean,
+): void {
+  if (code !== 'QUORUM_AT_RISK' && code !== 'MEMBER_NOT_WELL') return;
+  const cluster = clusterOf(wish, world);
+  if (cluster === undefined) throw new Broken(`${code} without a cluster`);
+  const isHindrance = (name: string): boolean => {
+    const machine = world.machine(name);
+    const isSeenTo = !world.isAlive(machine) || pendingOf(wish, world, machine) !== 'restart';
+    if (wish.servers.includes(name) && canWorkOn(name) && isSeenTo) return false;
+    const isAsked = wish.servers.includes(name) || wish.agents.includes(name);
+    return (isAsked && !isReached(world, name)) || !world.isToldToVote(machine, cluster);
+  };
+  if (![...cluster.members.keys()].some(isHindrance))
+    throw new Broken(`refused what only needed waiting: ${code}: ${because}`);
+}
+
+/** Whatever else a run does may fail: what an earlier one left cordoned takes pods again before, or with its own work. */
+function mustUncordonFirst(
+  world: World,
+  wish: Wish,
+  waves: readonly Wave[],
+  canWorkOn: (name: string) => boolean,
+): void {
+  const [first] = waves;
+  if (first === undefined || first.kind === 'uncordon') return;
+  const cluster = clusterOf(wish, world);
+  if (cluster === undefined || !isSeen(world, wish, cluster)) return;
+  const busy = new Set(waves.flatMap(({ kind, hosts }) => (kind === 'live' ? [] : hosts)));
+  for (const name of hostsOf(wish)) {
+    const isLeft = cluster.nodes.get(name)?.cordon === 'fleet' && canWorkOn(name) && !busy.has(name);
+    if (isLeft) throw new Broken(`${name} stays cordoned while ${first.hosts.join()} is worked on`);
   }
 }
 
@@ -99,9 +147,13 @@ function unmet(world: World, wish: Wish, gates: readonly Gate[]): string[] {
       const machine = world.machine(name);
       const cluster = machine.cluster;
       if (cluster === undefined || !isSeen(world, wish, cluster)) return true;
-      return gate.kind === 'ready' ? !world.isReady(machine, cluster) : !world.votes(machine, cluster);
+      return gate.kind === 'ready' ? !world.isReady(machine, cluster) : !world.isToldToVote(machine, cluster);
     });
   });
+}
+
+function isInLimit({ policy: { limit } }: Wish, name: string): boolean {
+  return limit === undefined || limit.includes(name);
 }
 
 function isReached(world: World, name: string): boolean {

@@ -128,7 +128,9 @@ function nodesOf(wish: Wish, world: World, cluster: Cluster): ObservedNode[] {
       name,
       ready: isBelieved || world.isReady(machine, cluster),
       etcdVoter:
-        kind === undefined ? undefined : kind === 'voter' && (isBelieved || world.votes(machine, cluster)),
+        kind === undefined
+          ? undefined
+          : kind === 'voter' && (isBelieved || world.isToldToVote(machine, cluster)),
       version: releases[node.version] ?? '',
       role: node.role,
       unschedulable: node.cordon !== undefined,

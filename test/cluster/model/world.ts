@@ -36,6 +36,8 @@ export interface Machine {
   /** Moments until it answers, and until its member votes again: Ready comes first. */
   answersIn: number;
   votesIn: number;
+  /** Moments until the API says so: `EtcdIsVoter` is brought up to date now and then. */
+  toldIn: number;
   data: 'none' | 'sqlite' | 'etcd' | 'external';
   /** The cluster that its data, or its token, is of. */
   cluster: Cluster | undefined;
@@ -88,6 +90,7 @@ export class World {
         started: false,
         answersIn: 0,
         votesIn: 0,
+        toldIn: 0,
         data: 'none',
         cluster: undefined,
         known: false,
@@ -122,6 +125,11 @@ export class World {
       machine.cluster === cluster &&
       cluster.members.get(machine.name) === 'voter'
     );
+  }
+
+  /** Whether its node's `EtcdIsVoter` is true. */
+  isToldToVote(machine: Machine, cluster: Cluster): boolean {
+    return machine.toldIn === 0 && this.votes(machine, cluster);
   }
 
   voters(cluster: Cluster): string[] {
@@ -184,6 +192,7 @@ export class World {
       if (!this.isAlive(machine)) continue;
       if (machine.answersIn > 0) machine.answersIn -= 1;
       else if (machine.votesIn > 0) machine.votesIn -= 1;
+      else if (machine.toldIn > 0) machine.toldIn -= 1;
       const { cluster } = machine;
       if (cluster === undefined) continue;
       if (machine.data === 'etcd' && !cluster.members.has(machine.name) && this.hasQuorum(cluster)) {
@@ -239,6 +248,7 @@ export class World {
     machine.runsConfig = machine.config;
     machine.answersIn = slow;
     machine.votesIn = 1;
+    machine.toldIn = 1;
     const { cluster } = machine;
     if (cluster === undefined) return;
     if (machine.data === 'none' && !(machine.installed === 'agent' && cluster.nodes.has(machine.name)))

@@ -49,6 +49,10 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/version" || r.URL.Path == "/version/":
 		writeJSON(w, 200, versionInfo())
 		return
+	case r.URL.Path == "/metrics":
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+		a.metrics(w)
+		return
 	case r.URL.Path == "/openapi/v2":
 		a.openAPI(w, r)
 		return
@@ -68,6 +72,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
+	a.askedFor(req.res, req.sub)
 	if err := a.awaitReady(3 * time.Second); err != nil {
 		writeError(w, &apiError{500, "", errTimeout.Error(), nil})
 		return

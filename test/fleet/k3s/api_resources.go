@@ -1,6 +1,10 @@
 package main
 
 import (
+	"fmt"
+	"io"
+	"sort"
+	"strconv"
 	"strings"
 )
 
@@ -14,6 +18,7 @@ type resource struct {
 	categories       []string
 	status, eviction bool // subresources
 	binding          bool
+	removed          string // the Kubernetes release that does not serve it any more, "1.32"
 }
 
 func (r *resource) apiVersion() string {
@@ -47,6 +52,7 @@ func (r *resource) prefix(ns string) string {
 
 // resourceTable: group/version plural Kind short,names flags.
 // Flags: n namespaced, s has a status subresource, a is in "kubectl get all".
+// The minor version that removes it, where it is deprecated.
 const resourceTable = `
 v1 namespaces Namespace ns s
 v1 nodes Node no s
@@ -81,6 +87,10 @@ rbac.authorization.k8s.io/v1 clusterroles ClusterRole - -
 rbac.authorization.k8s.io/v1 clusterrolebindings ClusterRoleBinding - -
 storage.k8s.io/v1 storageclasses StorageClass sc -
 scheduling.k8s.io/v1 priorityclasses PriorityClass pc -
+flowcontrol.apiserver.k8s.io/v1 flowschemas FlowSchema - s
+flowcontrol.apiserver.k8s.io/v1 prioritylevelconfigurations PriorityLevelConfiguration - s
+flowcontrol.apiserver.k8s.io/v1beta3 flowschemas FlowSchema - s 32
+flowcontrol.apiserver.k8s.io/v1beta3 prioritylevelconfigurations PriorityLevelConfiguration - s 32
 apiextensions.k8s.io/v1 customresourcedefinitions CustomResourceDefinition crd,crds s
 k3s.cattle.io/v1 addons Addon - n
 k3s.cattle.io/v1 etcdsnapshotfiles ETCDSnapshotFile - s
@@ -97,6 +107,12 @@ func parseResources() []*resource {
 		r := &resource{version: f[0], plural: f[1], kind: f[2], singular: strings.ToLower(f[2])}
 		if g, v, ok := strings.Cut(f[0], "/"); ok {
 			r.group, r.version = g, v
+		}
+		if len(f) > 5 {
+			if last, _ := strconv.Atoi(f[5]); minor(version) >= last {
+				continue
+			}
+			r.removed = "1." + f[5]
 		}
 		if f[3] != "-" {
 			r.short = strings.Split(f[3], ",")
@@ -121,6 +137,28 @@ func builtin(plural string) *resource {
 		}
 	}
 	panic("no resource " + plural)
+}
+
+// askedFor remembers that a deprecated API was asked for, until this server ends.
+func (a *api) askedFor(r *resource, sub string) {
+	if r.removed != "" {
+		a.deprecated.Store(fmt.Sprintf("group=%q,removed_release=%q,resource=%q,subresource=%q,version=%q", r.group, r.removed, r.plural, sub, r.version), true)
+	}
+}
+
+// metrics tells which deprecated APIs were asked for, and nothing else that k3s tells at /metrics.
+func (a *api) metrics(w io.Writer) {
+	lines := []string{}
+	a.deprecated.Range(func(labels, _ any) bool {
+		lines = append(lines, fmt.Sprintf("apiserver_requested_deprecated_apis{%s} 1", labels))
+		return true
+	})
+	sort.Strings(lines)
+	fmt.Fprintln(w, "# HELP apiserver_requested_deprecated_apis [STABLE] Gauge of deprecated APIs that have been requested, broken out by API group, version, resource, subresource, and removed_release.")
+	fmt.Fprintln(w, "# TYPE apiserver_requested_deprecated_apis gauge")
+	for _, line := range lines {
+		fmt.Fprintln(w, line)
+	}
 }
 
 // allResources adds those that CustomResourceDefinitions define.

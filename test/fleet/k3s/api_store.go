@@ -7,14 +7,16 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"sync"
 	"time"
 )
 
 // api is the Kubernetes API over a datastore: what kube-apiserver does, as far
 // as kubectl and the controllers here can tell.
 type api struct {
-	store     store
-	advertise string // IP:port of this server
+	store      store
+	advertise  string   // IP:port of this server
+	deprecated sync.Map // what was asked for of deprecated APIs, as labels of a metric
 }
 
 // apiError becomes a Status object.

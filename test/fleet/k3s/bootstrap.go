@@ -72,7 +72,11 @@ func (p *pki) writeBootstrapFiles(files map[string]string) error {
 }
 
 func (p *pki) seal(password string) (json.RawMessage, error) {
-	plain, err := json.Marshal(p.bootstrapFiles())
+	return sealFiles(p.bootstrapFiles(), password)
+}
+
+func sealFiles(files map[string]string, password string) (json.RawMessage, error) {
+	plain, err := json.Marshal(files)
 	if err != nil {
 		return nil, err
 	}

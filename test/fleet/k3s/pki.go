@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -115,17 +116,51 @@ func (ca *keyPair) leaf(cn string, orgs, sans []string) (*keyPair, error) {
 			t.DNSNames = append(t.DNSNames, san)
 		}
 	}
-	return newKeyPair(t, ca)
+	k, err := newKeyPair(t, ca)
+	// Who trusts an older root needs the way there.
+	if err == nil && len(allCerts(ca.certPEM)) > 1 {
+		k.certPEM = append(k.certPEM, ca.certPEM...)
+	}
+	return k, err
 }
 
 func (k *keyPair) tls() tls.Certificate {
-	return tls.Certificate{Certificate: [][]byte{k.cert.Raw}, PrivateKey: k.key, Leaf: k.cert}
+	chain := [][]byte{}
+	for _, cert := range allCerts(k.certPEM) {
+		chain = append(chain, cert.Raw)
+	}
+	return tls.Certificate{Certificate: chain, PrivateKey: k.key, Leaf: k.cert}
 }
 
 func (k *keyPair) pool() *x509.CertPool {
 	p := x509.NewCertPool()
-	p.AddCert(k.cert)
+	for _, cert := range allCerts(k.certPEM) {
+		p.AddCert(cert)
+	}
 	return p
+}
+
+// allCerts are the certificates of a bundle, in order.
+func allCerts(data []byte) (out []*x509.Certificate) {
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
+		if cert, err := x509.ParseCertificate(block.Bytes); err == nil {
+			out = append(out, cert)
+		}
+	}
+	return
+}
+
+// rootsAndOthers sorts a bundle as k3s does: who signed itself is a root.
+func rootsAndOthers(certs []*x509.Certificate) (roots, others *x509.CertPool) {
+	roots, others = x509.NewCertPool(), x509.NewCertPool()
+	for _, cert := range certs {
+		if len(cert.AuthorityKeyId) == 0 || bytes.Equal(cert.AuthorityKeyId, cert.SubjectKeyId) {
+			roots.AddCert(cert)
+		} else {
+			others.AddCert(cert)
+		}
+	}
+	return
 }
 
 // pki is the folder server/tls of one server.
@@ -220,8 +255,15 @@ func uniqueSorted(in []string) []string {
 	return out
 }
 
-// caHash is the hash in a K10 token: of the server CA's file as it is on disk.
+// caHash is the hash in a K10 token: of the server CA's file as it is on disk,
+// or, where that is a bundle, of the root that its first certificate leads to.
 func caHash(caPEM []byte) string {
+	if certs := allCerts(caPEM); len(certs) > 1 {
+		roots, others := rootsAndOthers(certs[1:])
+		if chains, err := certs[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: others}); err == nil {
+			caPEM = chains[0][len(chains[0])-1].Raw
+		}
+	}
 	sum := sha256.Sum256(caPEM)
 	return hex.EncodeToString(sum[:])
 }

@@ -384,7 +384,9 @@ func (s *server) listen() {
 	}
 	// The CA goes with the certificate, as k3s sends it.
 	chain := cert.tls()
-	chain.Certificate = append(chain.Certificate, s.pki.cas["server-ca"].cert.Raw)
+	if len(chain.Certificate) == 1 {
+		chain.Certificate = append(chain.Certificate, s.pki.cas["server-ca"].cert.Raw)
+	}
 	cfg := &tls.Config{Certificates: []tls.Certificate{chain}, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: s.pki.cas["client-ca"].pool(), NextProtos: []string{"http/1.1"}}
 	srv := &http.Server{Handler: http.HandlerFunc(s.serveHTTP), ErrorLog: quietLog}
 	go srv.Serve(tls.NewListener(ln, cfg))
@@ -428,6 +430,7 @@ func (s *server) run() {
 	if !s.opt.bool("disable-apiserver") {
 		go newControllers(s).run()
 		go s.deployManifests()
+		go s.reconcileStored()
 	}
 	go s.watchDatastore()
 	if s.raft != nil {

@@ -432,6 +432,15 @@ func (s *server) clusterReset() int {
 	var img raftImage
 	var err error
 	if path := s.opt.str("cluster-reset-restore-path"); path != "" {
+		if bucket := s3From(s.opt.str); bucket != nil {
+			found, err := bucket.resolved(s)
+			if err == nil {
+				path, err = found.fetch(path, s.snapshotDir())
+			}
+			if err != nil {
+				fatalf("Error: starting kubernetes: %v", err)
+			}
+		}
 		var snap snapshotFile
 		data, readErr := readSnapshot(path)
 		if readErr != nil {

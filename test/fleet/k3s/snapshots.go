@@ -54,6 +54,7 @@ type snapshotAsk struct {
 	Names     []string
 	Retention int
 	Compress  bool
+	S3        *s3Config // where the snapshots are too, as the command's own config has it
 }
 
 type snapshotEntry struct {
@@ -83,6 +84,15 @@ func (s *server) snapshotRequest(w http.ResponseWriter, r *http.Request) {
 // snapshot saves, lists, deletes or prunes; it answers with the files concerned.
 func (s *server) snapshot(ask snapshotAsk) (out []snapshotEntry, err error) {
 	dir := s.snapshotDir()
+	var bucket *s3Config
+	if ask.S3 != nil {
+		found, err := ask.S3.resolved(s)
+		if err != nil {
+			return nil, &apiError{500, "", "failed to initialize S3 client: " + err.Error(), nil}
+		}
+		bucket = &found
+		defer s.recordStored(found)
+	}
 	switch ask.Operation {
 	case "save":
 		if err := s.api.awaitReady(3 * time.Second); err != nil {
@@ -110,12 +120,40 @@ func (s *server) snapshot(ask snapshotAsk) (out []snapshotEntry, err error) {
 		infof("Saving etcd snapshot to %s", path)
 		s.api.create(builtin("etcdsnapshotfiles"), "", obj{"metadata": obj{"name": "local-" + strings.ToLower(name)},
 			"spec": obj{"snapshotName": name, "nodeName": s.node, "location": "file://" + path}, "status": obj{"size": strconv.Itoa(len(data)), "creationTime": now(), "readyToUse": true}})
-		return s.snapshots(func(n string) bool { return n == name }), nil
+		out = s.snapshots(func(n string) bool { return n == name })
+		if bucket == nil {
+			return out, nil
+		}
+		infof("Saving etcd snapshot %s to S3", name)
+		if err := bucket.upload(name, data); err != nil {
+			errorf("%v", err)
+			return nil, &apiError{500, "", err.Error(), nil}
+		}
+		return append(out, snapshotEntry{name, bucket.location(name), int64(len(data)), time.Now().UTC()}), nil
 	case "list":
-		return s.snapshots(func(string) bool { return true }), nil
+		out = s.snapshots(func(string) bool { return true })
+		if bucket == nil {
+			return out, nil
+		}
+		stored, err := bucket.list()
+		if err != nil {
+			return nil, &apiError{500, "", err.Error(), nil}
+		}
+		return append(stored, out...), nil
 	case "delete":
 		for _, name := range ask.Names {
 			found := s.snapshots(func(n string) bool { return n == name })
+			if bucket != nil {
+				stored, err := bucket.list()
+				if err != nil {
+					return nil, &apiError{500, "", err.Error(), nil}
+				}
+				for _, e := range stored {
+					if e.Name == name {
+						found = append(found, e)
+					}
+				}
+			}
 			if len(found) == 0 {
 				return nil, &apiError{404, "NotFound", fmt.Sprintf("snapshot %s not found", name), nil}
 			}
@@ -130,12 +168,57 @@ func (s *server) snapshot(ask snapshotAsk) (out []snapshotEntry, err error) {
 		return nil, &apiError{400, "BadRequest", "unknown operation " + ask.Operation, nil}
 	}
 	for _, e := range out {
+		if strings.HasPrefix(e.Location, "s3://") {
+			if _, err := bucket.do("DELETE", bucket.key(e.Name), nil, nil); err != nil {
+				return nil, &apiError{500, "", err.Error(), nil}
+			}
+			continue
+		}
 		if err := os.Remove(filepath.Join(dir, e.Name)); err != nil {
 			return nil, err
 		}
 		s.api.delete(builtin("etcdsnapshotfiles"), "", "local-"+strings.ToLower(e.Name), deleteOptions{})
 	}
 	return out, nil
+}
+
+// recordStored makes the ETCDSnapshotFiles of a bucket what is in it.
+func (s *server) recordStored(bucket s3Config) {
+	stored, err := bucket.list()
+	if err != nil {
+		return
+	}
+	kept := map[string]bool{}
+	for _, e := range stored {
+		name := "s3-" + strings.ToLower(e.Name)
+		kept[name] = true
+		s.api.create(builtin("etcdsnapshotfiles"), "", obj{"metadata": obj{"name": name},
+			"spec":   obj{"snapshotName": e.Name, "nodeName": "s3", "location": e.Location, "s3": obj{"endpoint": bucket.Endpoint, "bucket": bucket.Bucket, "region": bucket.Region, "prefix": bucket.Folder}},
+			"status": obj{"size": strconv.FormatInt(e.Size, 10), "creationTime": e.Created.Format(time.RFC3339), "readyToUse": true}})
+	}
+	all, _ := s.api.list(builtin("etcdsnapshotfiles"), "")
+	for _, o := range all {
+		if strings.HasPrefix(strAt(o, "spec", "location"), "s3://") && !kept[nameOf(o)] {
+			s.api.delete(builtin("etcdsnapshotfiles"), "", nameOf(o), deleteOptions{})
+		}
+	}
+}
+
+// reconcileStored records what is in the bucket once the API is there: the
+// record came with a restored snapshot, or is older than the bucket.
+func (s *server) reconcileStored() {
+	config := s3From(s.opt.str)
+	if config == nil || s.raft == nil {
+		return
+	}
+	for s.api.awaitReady(3*time.Second) != nil {
+		time.Sleep(time.Second)
+	}
+	if found, err := config.resolved(s); err == nil {
+		s.recordStored(found)
+	} else {
+		warnf("Unable to initialize S3 client: %v", err)
+	}
 }
 
 // snapshots lists files, oldest first.
@@ -157,21 +240,39 @@ func etcdSnapshotCommand(args []string) int {
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		operation, args = args[0], args[1:]
 	}
+	known := map[string]string{"name": "on-demand", "dir": "", "etcd-snapshot-dir": "", "data-dir": "", "snapshot-compress": "bool", "etcd-snapshot-compress": "bool", "snapshot-retention": "5", "etcd-snapshot-retention": "5",
+		"output": "table", "o": "", "etcd-server": "", "server": "", "etcd-token": "", "token": "", "node-name": "", "debug": "bool", "log": "", "s3": "bool", "etcd-s3": "bool"}
+	for _, name := range s3Settings {
+		kind := ""
+		if name == "insecure" || name == "skip-ssl-verify" {
+			kind = "bool"
+		}
+		known["s3-"+name], known["etcd-s3-"+name] = kind, kind
+	}
 	f := subcommandFlags{}
-	rest, err := f.parse(args, map[string]string{"name": "on-demand", "dir": "", "etcd-snapshot-dir": "", "data-dir": "", "snapshot-compress": "bool", "etcd-snapshot-compress": "bool", "snapshot-retention": "5", "etcd-snapshot-retention": "5",
-		"output": "table", "o": "", "etcd-server": "", "server": "", "etcd-token": "", "token": "", "node-name": "", "debug": "bool", "log": "", "s3": "bool", "etcd-s3": "bool"})
+	rest, err := f.parse(args, known)
 	if err != nil {
 		fatalf("Error: %v", err)
 	}
-	if f["s3"] == "true" || f["etcd-s3"] == "true" {
-		fatalf("Error: the stand-in has no S3")
+	// Its own flags, else config.yaml; what the service was started with it does not see.
+	config, err := loadOptions("server", nil)
+	if err != nil {
+		fatalf("Error: %v", err)
 	}
+	bucket := s3From(func(name string) string {
+		for _, flag := range []string{name, strings.TrimPrefix(name, "etcd-")} {
+			if f[flag] != "" {
+				return f[flag]
+			}
+		}
+		return config.str(name)
+	})
 	retention := f["snapshot-retention"]
 	if f["etcd-snapshot-retention"] != "5" {
 		retention = f["etcd-snapshot-retention"]
 	}
 	keep, _ := strconv.Atoi(retention)
-	ask := snapshotAsk{Name: f["name"], Names: rest, Retention: keep, Compress: f["snapshot-compress"] == "true" || f["etcd-snapshot-compress"] == "true"}
+	ask := snapshotAsk{Name: f["name"], Names: rest, Retention: keep, Compress: f["snapshot-compress"] == "true" || f["etcd-snapshot-compress"] == "true", S3: bucket}
 	switch operation {
 	case "save", "delete", "prune":
 		ask.Operation = operation

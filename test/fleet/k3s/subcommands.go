@@ -287,7 +287,7 @@ func certificateCommand(args []string) int {
 		infof("Successfully backed up certificates to %s, please restart k3s server or agent to rotate certificates", backup)
 		return 0
 	case "rotate-ca":
-		fatalf("Error: the stand-in does not rotate a CA")
+		return rotateCACommand(f)
 	}
 	fatalf("Error: no such certificate command: %s", args[0])
 	return 1

@@ -145,6 +145,10 @@ func (s *server) serveSupervisor(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, 200, s.apiServers())
 	case "/v1-k3s/client-kubelet.crt":
 		s.issueKubelet(w, r)
+	case "/v1-k3s/cert/cacerts":
+		if serverOnly() {
+			s.rotateCA(w, r)
+		}
 	case "/v1-k3s/token":
 		if serverOnly() {
 			s.rotateToken(w, r)

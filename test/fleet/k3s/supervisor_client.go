@@ -62,7 +62,11 @@ func (c *supervisorClient) trust() error {
 // servers through names and addresses the certificate need not carry.
 func verifyChain(pool *x509.CertPool) func(tls.ConnectionState) error {
 	return func(cs tls.ConnectionState) error {
-		_, err := cs.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+		others := x509.NewCertPool()
+		for _, cert := range cs.PeerCertificates[1:] {
+			others.AddCert(cert)
+		}
+		_, err := cs.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: pool, Intermediates: others, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 		return err
 	}
 }

@@ -1,6 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"encoding/pem"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -113,5 +120,43 @@ func TestPatches(t *testing.T) {
 	}
 	if len(listAt(node, "spec", "taints")) != 1 {
 		t.Error("a patch changed its input")
+	}
+}
+
+// New authorities are taken only where the old ones lead to them, and the hash
+// in tokens is then that of the new root.
+func TestRotatedCAs(t *testing.T) {
+	old, err := newCA("server-ca")
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, _ := newCA("server-root")
+	template := *root.cert
+	template.AuthorityKeyId = old.cert.SubjectKeyId
+	crossDER, err := x509.CreateCertificate(rand.Reader, &template, old.cert, &root.key.PublicKey, old.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cross := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: crossDER})
+	lower, err := newKeyPair(&x509.Certificate{Subject: pkix.Name{CommonName: "lower"}, NotAfter: root.cert.NotAfter, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	join := func(parts ...[]byte) string { return string(bytes.Join(parts, nil)) }
+	signed := join(lower.certPEM, root.certPEM, cross, old.certPEM)
+	if err := checkCA(string(old.certPEM), signed, string(lower.keyPEM)); err != nil {
+		t.Error(err)
+	}
+	for name, files := range map[string][2]string{
+		"not signed by the old one": {join(lower.certPEM, root.certPEM), string(lower.keyPEM)},
+		"a single certificate":      {string(root.certPEM), string(root.keyPEM)},
+		"another key":               {signed, string(root.keyPEM)},
+	} {
+		if checkCA(string(old.certPEM), files[0], files[1]) == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+	if sum := sha256.Sum256(root.cert.Raw); caHash([]byte(signed)) != hex.EncodeToString(sum[:]) {
+		t.Error("the hash is not that of the new root")
 	}
 }
