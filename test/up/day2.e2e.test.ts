@@ -140,6 +140,18 @@ test('stop and start: all servers come back together; a part of them is not stop
   expect(new Set(Object.values(await states()))).toEqual(new Set(['active']));
 });
 
+test('cold start: up starts all three servers together, for none of them becomes ready alone', async () => {
+  for (const { name } of lab.nodes.servers)
+    await on(lab, name, 'systemctl kill -s KILL k3s; systemctl stop k3s');
+  const up = await lab.cli.up();
+  expect(ofKind(up.events, 'wave-started')[0]).toMatchObject({
+    wave: 'start',
+    hosts: ['server-1', 'server-2', 'server-3'],
+  });
+  expect(new Set(Object.values(await states()))).toEqual(new Set(['active']));
+  await lab.cli.plan({ expect: 0 });
+});
+
 test('repair: what a run that died left is gone, and nothing else is touched', async () => {
   await on(
     lab,

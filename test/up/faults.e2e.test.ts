@@ -10,6 +10,10 @@ import { ReadyzWatch } from './readyz-watch.ts';
 
 type Fault = EventOf<'host-failed'>['error'];
 
+/** Without a folder, and with nobody to fetch from: what is refused must be refused before that. */
+const nobody = 'http://127.0.0.1:9/nobody';
+const online = { airgap_dir: null, artifact_url: nobody, k3s_install_url: nobody };
+
 /** Why hosts left the run, by name. */
 const failures = (ended: Ended): Readonly<Record<string, Fault>> =>
   Object.fromEntries(ofKind(ended.events, 'host-failed').map(({ host, error }) => [host, error]));
@@ -52,6 +56,24 @@ describe('three servers and two agents', () => {
     await lab?.stop();
   });
 
+  test('a clock that is off: the node and by how much are named, and nothing is changed', async () => {
+    const before = await stateOf(lab, lab.nodes.nodes);
+    // The nodes share the clock of one kernel, so what tells it here is put forward: `date`, whoever asks it.
+    await on(
+      lab,
+      'agent-1',
+      `cp /bin/date /opt/date-as-it-is && printf '#!/bin/sh\nexec /opt/date-as-it-is -d "1 hour" "$@"\n' > /opt/date-ahead &&
+       chmod 755 /opt/date-ahead && mount --bind /opt/date-ahead /usr/bin/date`,
+    );
+    const up = await lab.cli.up({ expect: 1 });
+    await on(lab, 'agent-1', 'umount /usr/bin/date && rm /opt/date-ahead /opt/date-as-it-is');
+    const { 'agent-1': fault, ...others } = failures(up);
+    expect(others).toEqual({});
+    expect(fault?.message).toMatch(/its clock is about 3(599|600|601) s ahead of the others/);
+    expect(endedAs(up.events, 'changed')).toEqual([]);
+    await expectUntouched(lab, before);
+  });
+
   test('an agent that cannot be reached: the others come up, it is named, and the run fails', async () => {
     await lab.nodes.kill(lab.nodes.node('agent-2'));
     const up = await lab.cli.up({ expect: 1, args: ['--timeout', '5'] });
@@ -72,18 +94,18 @@ describe('three servers and two agents', () => {
     await lab.nodes.start(lab.nodes.node('agent-2'));
     await lab.nodes.writeInventory({
       k3s_start_timeout: 8,
-      extra_service_envs: `{{ ['K3S_TOKEN=some-other-token'] if inventory_hostname == 'agent-2' else [] }}`,
+      // As `k3s token create` makes them: only the server could tell that it has no such one.
+      extra_service_envs: `{{ ['K3S_TOKEN=abcdef.0123456789abcdef'] if inventory_hostname == 'agent-2' else [] }}`,
     });
     const up = await lab.cli.up({ expect: 1 });
     const { 'agent-2': fault, ...others } = failures(up);
     expect(others).toEqual({});
     expect(fault).toMatchObject({ code: 'WAIT_TIMED_OUT', host: 'agent-2', step: 'k3s_service' });
+    expect(fault?.message).toMatch(/waited 8 s for/);
     // The line of the log, its cause, and what to do: all that a person would otherwise go and look for.
     expect(fault?.message).toMatch(/not authorized|Failed to validate connection/);
     expect(fault?.message).toMatch(/likely: .*token/);
     expect(fault?.fix).toMatch(/run the same command again/);
-    const [finished] = ofKind(up.events, 'run-finished');
-    expect(finished?.durationMs).toBeLessThan(25_000);
     expect(Object.keys(await clusterNodes(lab.cli))).not.toContain('agent-2');
     expect(endedAs(up.events, 'changed').filter((name) => !name.startsWith('agent-2'))).toEqual([]);
   });
@@ -99,22 +121,25 @@ describe('three servers and two agents', () => {
     [
       'another token than the live one',
       { token: 'quite-another-token' },
+      'TOKEN_DIFFERS',
       /token in the inventory is not the one/,
       /fleet rotate token/,
     ],
     [
       'a skipped minor version',
-      { k3s_version: 'v1.35.1+k3s1', airgap_dir: null },
+      { k3s_version: 'v1.35.1+k3s1', ...online },
+      'REFUSED',
       /would skip a minor version/,
       /v1\.34 release first/,
     ],
     [
       'an older minor version',
-      { k3s_version: 'v1.32.9+k3s1', airgap_dir: null },
+      { k3s_version: 'v1.32.9+k3s1', ...online },
+      'REFUSED',
       /cannot go back to v1\.32\.9\+k3s1/,
       /Keep the minor version/,
     ],
-  ])('%s is refused, and nothing is changed', async (_what, vars, because, fix) => {
+  ])('%s is refused, and nothing is changed', async (_what, vars, code, because, fix) => {
     const before = await stateOf(lab, lab.nodes.nodes);
     await lab.nodes.writeInventory(vars);
     const plan = await lab.cli.plan({ expect: 1 });
@@ -122,7 +147,7 @@ describe('three servers and two agents', () => {
     await lab.nodes.writeInventory();
     for (const ended of [plan, up]) {
       const fault = failures(ended)['server-1'];
-      expect(fault).toMatchObject({ code: 'REFUSED', host: 'server-1' });
+      expect(fault).toMatchObject({ code, host: 'server-1' });
       expect(fault?.message).toMatch(because);
       expect(fault?.fix).toMatch(fix);
       expect(ended.stdout + ended.stderr).not.toMatch(/the-token-of-this-cluster|quite-another-token/);

@@ -1,31 +1,14 @@
-import { randomInt } from 'node:crypto';
-import { setTimeout as after } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { StampedEvent } from '../../src/engine/event.ts';
 import { endedAs, type FleetProcess, ofKind } from './fleet-cli.ts';
 import { clusterNodes, type Lab, on, remains, startLab } from './lab.ts';
+import { momentAt, randomShares, seed } from './random-moments.ts';
 
 /** However a run is broken off, running again heals it. */
 
 const token = 'unlikely-words-9Jx3';
-const seed = Number(process.env.FLEET_TEST_SEED ?? randomInt(2 ** 31));
 const moments = 10;
-
-/** mulberry32: small, and the same everywhere. */
-function randomOf(start: number): () => number {
-  let state = start;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-const random = randomOf(seed);
-/** One in each tenth of a run, so that together they meet all of it. */
-const shares = Array.from({ length: moments }, (_, index) => (index + random()) / moments);
 
 const lab1 = { servers: 1, agents: 1, vars: { token } } as const;
 
@@ -85,22 +68,6 @@ describe(`kill -9 (FLEET_TEST_SEED=${seed})`, () => {
     for (const { name } of lab.nodes.nodes) whole.set(name, await paths(lab, name));
   });
 
-  /** The event behind which a share of the run is over, and how long behind it. */
-  function momentAt(share: number): { sequence: number; delayMs: number; words: string } {
-    const times = timeline.map(({ at }) => Date.parse(at));
-    const begun = times[0] ?? 0;
-    const atMs = begun + share * ((times.at(-1) ?? begun) - begun);
-    const index = times.findLastIndex((time) => time <= atMs);
-    const event = timeline[index];
-    const delayMs = atMs - (times[index] ?? atMs);
-    const { host, task } = { host: '', task: '', ...event };
-    return {
-      sequence: event?.sequence ?? 1,
-      delayMs,
-      words: `${Math.round(delayMs)} ms after ${event?.kind} ${host} ${task} (${Math.round(share * 100)} % of the run)`,
-    };
-  }
-
   // Two at a time: more would only wait for each other on a small machine.
   const lanes = pLimit(2);
 
@@ -140,15 +107,12 @@ describe(`kill -9 (FLEET_TEST_SEED=${seed})`, () => {
     });
   }
 
-  test.concurrent.each(shares.map((share, index) => [index + 1, share] as const))(
+  test.concurrent.each(randomShares(moments).map((share, index) => [index + 1, share] as const))(
     'at moment %i: running again heals',
     async (_number, share) =>
       lanes(async () => {
-        const { sequence, delayMs, words } = momentAt(share);
-        await expectHealed(words, async (running) => {
-          await running.until((event) => event.sequence >= sequence);
-          await after(delayMs);
-        });
+        const { words, reached } = momentAt(timeline, share);
+        await expectHealed(words, reached);
       }),
   );
 

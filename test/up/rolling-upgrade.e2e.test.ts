@@ -3,11 +3,14 @@ import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
+import type { StampedEvent } from '../../src/engine/event.ts';
 import { k3sArtifacts } from '../fleet/k3s-artifacts.ts';
 import { type ReleaseServer, startReleaseServer } from '../fleet/release-server.ts';
 import { type Ended, endedAs, ofKind } from './fleet-cli.ts';
-import { clusterNodes, kubectl, type Lab, on, remains, serviceStarts, startLab } from './lab.ts';
+import { clusterNodes, kubectl, on, remains, serviceStarts } from './lab.ts';
+import { ObjectWriter } from './object-writer.ts';
 import { ReadyzWatch } from './readyz-watch.ts';
+import { startUpgradeLab, type UpgradeLab } from './upgrade-lab.ts';
 
 /** Upgrades of a cluster that is in use: what its users notice of one that goes well, and of those that do not. */
 
@@ -16,66 +19,18 @@ const patch = 'v1.33.5+k3s1';
 const second = 'v1.34.1+k3s1';
 const third = 'v1.35.0+k3s1';
 
-/** Writes an object each second, as somebody who works with the cluster. */
-class Writer {
-  written = 0;
-  readonly refused: string[] = [];
-  #isOver = false;
-  readonly #writing: Promise<void>;
-
-  constructor(private readonly lab: Lab) {
-    this.#writing = this.#write();
-  }
-
-  async stop(): Promise<void> {
-    this.#isOver = true;
-    await this.#writing;
-  }
-
-  /** At whichever server takes it, as through a load balancer. */
-  async #write(): Promise<void> {
-    const file = path.join(this.lab.nodes.directory, 'written.json');
-    while (!this.#isOver) {
-      const metadata = { name: `written-${this.written}`, namespace: 'default' };
-      await writeFile(file, JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata }));
-      const said: string[] = [];
-      for (const node of this.lab.nodes.servers) {
-        const { code, stderr } = await kubectl(
-          this.lab.cli,
-          ...['--server', `https://${node.address}:6443`, '--request-timeout=5s'],
-          ...['create', '--validate=false', '-f', file],
-        );
-        if (code === 0 || /already exists/.test(stderr)) {
-          said.length = 0;
-          break;
-        }
-        said.push(stderr);
-      }
-      if (said.length > 0) this.refused.push(said.join(''));
-      else this.written += 1;
-      await new Promise((resolve) => setTimeout(resolve, 1000));
-    }
-  }
-}
-
 describe('three servers and two agents, in use', () => {
-  let lab: Lab;
-  let releases: ReleaseServer;
+  let lab: UpgradeLab;
   let broken: ReleaseServer;
 
   beforeAll(async () => {
-    const artifacts = await k3sArtifacts([first, patch, second, third]);
-    lab = await startLab({
-      servers: 3,
-      agents: 2,
-      user: 'root',
-      vars: { airgap_dir: null, k3s_version: first },
+    lab = await startUpgradeLab({ servers: 3, agents: 2 }, [first, patch, second, third], {
+      stable: first,
+      latest: third,
+      'v1.34': second,
+      'v1.35': third,
     });
-    releases = await startReleaseServer({
-      artifacts,
-      addresses: [lab.nodes.network.gateway],
-      channels: { stable: first, latest: third, 'v1.34': second, 'v1.35': third },
-    });
+    const artifacts = await k3sArtifacts([second]);
     const folder = path.join(lab.nodes.directory, 'broken');
     await breakRelease(artifacts.directory, folder);
     broken = await startReleaseServer({
@@ -87,19 +42,12 @@ describe('three servers and two agents, in use', () => {
   });
 
   afterAll(async () => {
-    await releases?.stop();
     await broken?.stop();
     await lab?.stop();
   });
 
-  const write = (vars: Readonly<Record<string, unknown>>): Promise<string> =>
-    lab.nodes.writeInventory({
-      artifact_url: `${releases.releasesUrl}/download`,
-      channels_url: releases.channelsUrl,
-      k3s_install_url: releases.installScriptUrl,
-      node_ready_timeout: 60,
-      ...vars,
-    });
+  const write = (vars: Readonly<Record<string, unknown>>): Promise<void> =>
+    lab.write({ node_ready_timeout: 60, ...vars });
 
   /** A release as published that tells its version, and ends as soon as it is started: what no checksum finds. */
   async function breakRelease(from: string, to: string): Promise<void> {
@@ -127,14 +75,8 @@ echo 'level=fatal msg="this build cannot start"' >&2; exit 1
     await writeFile(lab.nodes.inventoryPath, stringify(inventory));
   }
 
-  const versions = async (): Promise<Record<string, string>> =>
-    Object.fromEntries(
-      Object.entries(await clusterNodes(lab.cli)).map(([name, { version }]) => [name, version]),
-    );
   const all = (version: string): Record<string, string> =>
     Object.fromEntries(lab.nodes.nodes.map(({ name }) => [name, version]));
-  const cordoned = async (): Promise<string[]> =>
-    Object.entries(await clusterNodes(lab.cli)).flatMap(([name, node]) => (node.cordoned ? [name] : []));
   const failures = (ended: Ended) => ofKind(ended.events, 'host-failed');
   const apply = async (manifest: string): Promise<void> => {
     const file = path.join(lab.nodes.directory, 'manifest.yaml');
@@ -147,7 +89,7 @@ echo 'level=fatal msg="this build cannot start"' >&2; exit 1
     const refused = await lab.cli.run(['upgrade', '--to', third, '--yes'], { expect: 1 });
     expect(refused.stderr + refused.stdout).toMatch(/takes them one at a time: v1\.34, v1\.35\.0\+k3s1/);
     expect(refused.stderr + refused.stdout).toMatch(/--upgrade-path auto/);
-    expect(await versions()).toEqual(all(first));
+    expect(await lab.versions()).toEqual(all(first));
   });
 
   test('a server that does not come back is put back as it was, and no other is touched', async () => {
@@ -165,8 +107,8 @@ echo 'level=fatal msg="this build cannot start"' >&2; exit 1
     expect(failures(up)[0]?.error.message).toMatch(/v1\.33\.4\+k3s1 runs here again/);
     expect(failures(up)[0]?.error.message).toMatch(/Put back: .*\/usr\/local\/bin\/k3s/);
     expect(failures(up)[0]?.error.message).toMatch(/this build cannot start/);
-    expect(await versions()).toEqual(all(first));
-    expect(await cordoned()).toEqual([]);
+    expect(await lab.versions()).toEqual(all(first));
+    expect(await lab.cordoned()).toEqual([]);
     const nodes = await clusterNodes(lab.cli);
     expect(nodes['server-1']).toMatchObject({ ready: true, voter: true });
     expect(await on(lab, 'server-1', 'k3s --version | head -n 1')).toContain(first);
@@ -175,6 +117,11 @@ echo 'level=fatal msg="this build cannot start"' >&2; exit 1
     );
     expect(after.slice(1)).toEqual(before.slice(1));
     await write({});
+    const tidied = await lab.cli.up();
+    // Only what had been brought to the nodes whose turn did not come.
+    expect(endedAs(tidied.events, 'changed').map((line) => line.split(': ')[1])).toEqual(
+      Array(4).fill('k3s release is here'),
+    );
     await lab.cli.plan({ expect: 0 });
   });
 
@@ -206,8 +153,8 @@ spec:
       /PodDisruptionBudget default\/keep-web .* holds web-\S+ on server-1/,
     );
     expect(failed?.error.message).toMatch(/server-1 takes pods again/);
-    expect(await cordoned()).toEqual([]);
-    expect(await versions()).toEqual(all(first));
+    expect(await lab.cordoned()).toEqual([]);
+    expect(await lab.versions()).toEqual(all(first));
     await kubectl(lab.cli, 'delete', 'poddisruptionbudget/keep-web', 'deployment/web');
   });
 
@@ -225,15 +172,79 @@ spec:
       await on(lab, 'server-2', "k3s kubectl get node server-1 -o jsonpath='{.spec.unschedulable}'"),
     ).toBe('true');
     await lab.cli.up({ args: ['--limit', 'server-1'] });
-    expect(await cordoned()).toEqual(['agent-2']);
-    expect(await versions()).toEqual({ ...all(first), 'server-1': patch });
+    expect(await lab.cordoned()).toEqual(['agent-2']);
+    expect(await lab.versions()).toEqual({ ...all(first), 'server-1': patch });
     await kubectl(lab.cli, 'uncordon', 'agent-2');
+  });
+
+  test('a full disk on one node: it is named, and no node is touched', async () => {
+    const before = await Promise.all(lab.nodes.nodes.map((node) => serviceStarts(lab, node)));
+    // What is in /usr/local, on a disk of its own with no room for another release.
+    await on(
+      lab,
+      'agent-2',
+      `rm -rf /usr/local/bin/.k3s-staged-by-fleet && mkdir /run/full && mount -t tmpfs -o size=$(( $(du -sk /usr/local | cut -f 1) + 2048 ))k tmpfs /run/full &&
+       cp -a /usr/local/. /run/full && mount --bind /run/full /usr/local`,
+    );
+    await write({ k3s_version: patch });
+    const up = await lab.cli.up({ expect: 1 });
+    await on(lab, 'agent-2', 'umount -l /usr/local && umount -l /run/full && rmdir /run/full');
+    const [failed, ...others] = failures(up);
+    expect(others).toEqual([]);
+    expect(failed).toMatchObject({ host: 'agent-2', error: { step: 'k3s_stage' } });
+    expect(failed?.error.message).toMatch(
+      /no room for \/usr\/local\/bin\/.*KiB are needed, \d+ KiB are free/,
+    );
+    expect(await lab.versions()).toEqual({ ...all(first), 'server-1': patch });
+    expect(await lab.cordoned()).toEqual([]);
+    expect(await Promise.all(lab.nodes.nodes.map((node) => serviceStarts(lab, node)))).toEqual(before);
+    for (const node of lab.nodes.nodes) expect(await remains(lab, node), node.name).toEqual([]);
+  });
+
+  test('sshd stops under a server, and an agent loses its power, each in the middle of its turn', async () => {
+    await write({ k3s_version: patch, drain: 'all' });
+    const running = lab.cli.start(['up', '--yes', '--output', 'json']);
+    const isRestarting = (name: string) => (event: StampedEvent) =>
+      event.kind === 'task-started' && event.host === name && event.step === 'k3s_service';
+    await running.until(isRestarting('server-2'));
+    await on(lab, 'server-2', 'systemctl stop ssh && pkill -KILL sshd');
+    await running.until(
+      ({ kind, ...event }) => kind === 'host-lost' && 'host' in event && event.host === 'server-2',
+    );
+    await on(lab, 'server-2', 'systemctl start ssh');
+    await running.until(isRestarting('agent-1'));
+    await lab.nodes.kill(lab.nodes.node('agent-1'));
+    const up = await running.ended;
+    expect(up.code, up.stderr).toBe(1);
+    expect(failures(up).map(({ host }) => host)).toEqual(['agent-1']);
+    // The servers had their turn; of two agents one may be away, and it is.
+    const servers = Object.fromEntries(lab.nodes.servers.map(({ name }) => [name, patch]));
+    expect(await lab.versions()).toMatchObject({ ...servers, 'agent-2': first });
+
+    const refused = await lab.cli.up({ expect: 1, args: ['--timeout', '3'] });
+    expect(ofKind(refused.events, 'run-failed')[0]?.error).toMatchObject({
+      code: 'UNREACHABLE',
+      host: 'agent-1',
+      fix: expect.stringContaining('--tolerate-down'),
+    });
+    const tolerated = await lab.cli.up({ args: ['--tolerate-down', '--timeout', '3'] });
+    expect(ofKind(tolerated.events, 'waves-planned')[0]?.leftOut).toEqual([
+      { host: 'agent-1', because: 'it does not answer' },
+    ]);
+    expect(await lab.versions()).toMatchObject({ ...servers, 'agent-2': patch });
+
+    await lab.nodes.start(lab.nodes.node('agent-1'));
+    await lab.cli.up();
+    expect(await lab.versions()).toEqual(all(patch));
+    expect(await lab.cordoned()).toEqual([]);
+    for (const node of lab.nodes.nodes) expect(await remains(lab, node), node.name).toEqual([]);
+    await lab.cli.plan({ expect: 0 });
   });
 
   test('two minor versions in one command, with the API there all the time and nothing lost', async () => {
     await write({});
     const watch = await ReadyzWatch.start(lab.nodes.servers, lab.cli.kubeconfig);
-    const writer = new Writer(lab);
+    const writer = new ObjectWriter(lab);
     let upgraded: Ended;
     try {
       upgraded = await lab.cli.run(
@@ -244,8 +255,8 @@ spec:
       await writer.stop();
       await watch.stop();
     }
-    expect(await versions()).toEqual(all(third));
-    expect(await cordoned()).toEqual([]);
+    expect(await lab.versions()).toEqual(all(third));
+    expect(await lab.cordoned()).toEqual([]);
     const down = lab.nodes.servers.map(
       ({ name }) => `${name} ${watch.rounds.filter(({ ready }) => !ready.includes(name)).length * 100} ms`,
     );

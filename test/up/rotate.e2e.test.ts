@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { copyFile, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ArgvWatch } from './argv-watch.ts';
@@ -66,6 +66,19 @@ describe('three servers and an agent', () => {
     expect(await readFile(lab.cli.kubeconfig, 'utf8')).not.toBe(kubeconfig);
     expect(Object.values(await clusterNodes(lab.cli)).every(({ ready }) => ready)).toBe(true);
     await lab.cli.plan({ expect: 0 });
+  });
+
+  test('rotate token: one that stands in a node’s own config is refused before a new one is made', async () => {
+    await on(
+      lab,
+      'agent-1',
+      `mkdir /etc/rancher/k3s && echo 'token: ${oldToken}' > /etc/rancher/k3s/config.yaml`,
+    );
+    const refused = await lab.cli.run(['rotate', 'token', '--yes', '--output', 'json'], { expect: 1 });
+    await on(lab, 'agent-1', 'rm -r /etc/rancher/k3s');
+    expect(refused.stdout).toContain('its token stands in /etc/rancher/k3s/config.yaml');
+    expect(endedAs(refused.events, 'changed')).toEqual([]);
+    expect(await on(lab, 'server-1', `cat ${data}/server/token`)).toMatch(new RegExp(`:${oldToken}$`));
   });
 
   test('rotate token: killed in its middle and run again; no token in any command line', async () => {
@@ -141,5 +154,51 @@ describe('three servers and an agent', () => {
       expect.arrayContaining(['server-1', 'server-2', 'server-3'].map((name) => `${name}: k3s starts anew`)),
     );
     expect((await kubectl(lab.cli, 'get', 'nodes')).code).toBe(0);
+  });
+
+  test('rotate ca: killed in its middle and run again; who trusted the old authorities trusts the new ones', async () => {
+    await lab.nodes.writeInventory({ token: oldToken, server_config_yaml: 'secrets-encryption: true\n' });
+    await lab.cli.run(['restart', '--yes', '--limit', 'agent-1'], { expect: 0 });
+    const before = path.join(lab.cli.folder, 'before.kubeconfig');
+    await copyFile(lab.cli.kubeconfig, before);
+    const tokenOf = (server: string): Promise<string> => on(lab, server, `cat ${data}/server/token`);
+    const [hash] = (await tokenOf('server-1')).split('::');
+    const rotate = ['rotate', 'ca', '--yes', '--output', 'json'];
+    const running = lab.cli.start(rotate);
+    await running.until((event) => event.kind === 'task-started' && event.host === 'server-2');
+    running.kill('SIGKILL');
+    await running.ended;
+    // Its token names another authority than those of the others: that must not be taken for two clusters to choose from.
+    const between = await lab.cli.run(['up', '--yes']);
+    expect(between.code).toBe(1);
+    expect(between.stdout + between.stderr).toContain('fleet rotate ca');
+
+    const again = await lab.cli.run(rotate, { expect: 0 });
+    expect(endedAs(again.events, 'changed')).not.toContain('server-1: They are in the datastore');
+    const root = await on(
+      lab,
+      'server-1',
+      `awk '/BEGIN/{n++} n==2' ${data}/server/tls/server-ca.crt | openssl x509 -outform DER | sha256sum | cut -d ' ' -f 1`,
+    );
+    expect(`K10${root}`).not.toBe(hash);
+    for (const server of ['server-1', 'server-2', 'server-3']) {
+      expect(await tokenOf(server)).toBe(`K10${root}::server:${oldToken}`);
+      expect(await on(lab, server, `ls -d ${data}/server/fleet-ca-rotation 2> /dev/null || echo gone`)).toBe(
+        'gone',
+      );
+    }
+    expect(await on(lab, 'agent-1', 'cat /etc/systemd/system/k3s-agent.service.env')).toContain(
+      `K10${root}::`,
+    );
+    const nodes = await clusterNodes(lab.cli);
+    expect(Object.values(nodes).map(({ ready, voter }) => [ready, voter])).toEqual([
+      [true, undefined],
+      [true, true],
+      [true, true],
+      [true, true],
+    ]);
+    expect(await readFile(lab.cli.kubeconfig, 'utf8')).not.toBe(await readFile(before, 'utf8'));
+    expect((await kubectl(lab.cli, '--kubeconfig', before, 'get', 'nodes')).code).toBe(0);
+    await lab.cli.plan({ expect: 0 });
   });
 });

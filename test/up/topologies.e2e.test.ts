@@ -107,3 +107,13 @@ test('back to three: one is removed, one becomes an agent again; it is the same 
   });
   for (const server of ['server-1', 'server-2', 'server-3']) expect(await caOf(server), server).toBe(ca);
 });
+
+test('three again to one: one server leaves by command, one by the inventory; the last keeps all data, and its agents', async () => {
+  await lab.cli.run(['remove', 'server-3', '--yes'], { expect: 0 });
+  await inventory(['server-1'], ['agent-1', 'agent-2']);
+  const pruned = await lab.cli.up({ args: ['--prune'] });
+  expect(wavesOf(pruned)).toEqual([]);
+  expect(await members()).toEqual({ voters: ['server-1'], agents: ['agent-1', 'agent-2'] });
+  await lab.cli.plan({ expect: 0 });
+  expect(await caOf('server-1')).toBe(ca);
+});

@@ -2,10 +2,9 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { snapshotDifferences } from '../fleet/filesystem-snapshot.ts';
-import { k3sArtifacts } from '../fleet/k3s-artifacts.ts';
-import { type ReleaseServer, startReleaseServer } from '../fleet/release-server.ts';
 import { type Ended, endedAs, ofKind } from './fleet-cli.ts';
-import { clusterNodes, type Lab, on, serviceStarts, startLab } from './lab.ts';
+import { clusterNodes, on, serviceStarts } from './lab.ts';
+import { startUpgradeLab, type UpgradeLab } from './upgrade-lab.ts';
 
 /** Releases come from where they are published, checked against the published sums; another k3s_version is an upgrade. */
 
@@ -13,55 +12,33 @@ const old = 'v1.33.4+k3s1';
 const next = 'v1.33.5+k3s1';
 
 describe('one server and an agent, root logged in, releases from a server', () => {
-  let lab: Lab;
-  let releases: ReleaseServer;
+  let lab: UpgradeLab;
 
   beforeAll(async () => {
-    const artifacts = await k3sArtifacts([old, next]);
-    lab = await startLab({
-      servers: 1,
-      agents: 1,
-      user: 'root',
-      vars: { airgap_dir: null, k3s_version: old },
+    lab = await startUpgradeLab({ servers: 1, agents: 1 }, [old, next], {
+      stable: old,
+      latest: next,
+      'v1.33': next,
     });
-    releases = await startReleaseServer({
-      artifacts,
-      addresses: [lab.nodes.network.gateway],
-      channels: { stable: old, latest: next, 'v1.33': next },
-    });
-    await write({});
   });
 
   afterAll(async () => {
-    await releases?.stop();
     await lab?.stop();
   });
 
-  const write = (vars: Readonly<Record<string, unknown>>): Promise<string> =>
-    lab.nodes.writeInventory({
-      artifact_url: `${releases.releasesUrl}/download`,
-      channels_url: releases.channelsUrl,
-      k3s_install_url: releases.installScriptUrl,
-      ...vars,
-    });
-
   /** How often a file of a release was sent. */
   const sent = (name: string): number =>
-    releases.requests.filter((request) => request.path.startsWith('/objects/') && request.path.endsWith(name))
-      .length;
-
-  const versions = async (): Promise<Record<string, string>> =>
-    Object.fromEntries(
-      Object.entries(await clusterNodes(lab.cli)).map(([name, { version }]) => [name, version]),
-    );
+    lab.releases.requests.filter(
+      (request) => request.path.startsWith('/objects/') && request.path.endsWith(name),
+    ).length;
 
   test('the first up fetches the release once, for both nodes', async () => {
     await lab.cli.up();
-    expect(await versions()).toEqual({ 'server-1': old, 'agent-1': old });
+    expect(await lab.versions()).toEqual({ 'server-1': old, 'agent-1': old });
     expect(sent(`/${old}/k3s`)).toBe(1);
-    expect(releases.requests.filter(({ path: asked }) => asked === '/install.sh').length).toBe(1);
+    expect(lab.releases.requests.filter(({ path: asked }) => asked === '/install.sh').length).toBe(1);
     // By this machine, not by the nodes.
-    const from = new Set(releases.requests.map((request) => request.from));
+    const from = new Set(lab.releases.requests.map((request) => request.from));
     expect(lab.nodes.nodes.some(({ address }) => from.has(address))).toBe(false);
     await lab.cli.plan({ expect: 0 });
   });
@@ -79,10 +56,10 @@ describe('one server and an agent, root logged in, releases from a server', () =
           })),
         );
       const before = await look();
-      releases.inject({ match: /sha256sum/, fault: { kind: 'wrong-sums' } });
-      await write({ k3s_version: next, binary_source: source });
+      lab.releases.inject({ match: /sha256sum/, fault: { kind: 'wrong-sums' } });
+      await lab.write({ k3s_version: next, binary_source: source });
       const up = await lab.cli.up({ expect: 1 });
-      releases.heal();
+      lab.releases.heal();
       const failed = ofKind(up.events, 'host-failed');
       expect(failed.map(({ host, error }) => [host, error.code]).sort()).toEqual([
         ['agent-1', code],
@@ -99,7 +76,7 @@ describe('one server and an agent, root logged in, releases from a server', () =
           moved.filter((line) => !/^[~+] \/usr\/local\/bin(\/\.k3s-staged-by-fleet)? \(/.test(line)),
         ).toEqual([]);
       }
-      expect(await versions()).toEqual({ 'server-1': old, 'agent-1': old });
+      expect(await lab.versions()).toEqual({ 'server-1': old, 'agent-1': old });
       const cache = path.join(lab.cli.home, '.cache', 'fleet', 'sha256');
       expect((await readdir(cache)).length).toBe(1);
     });
@@ -107,20 +84,22 @@ describe('one server and an agent, root logged in, releases from a server', () =
 
   describe('a channel', () => {
     test('is looked up once in a run, and the plan says what it stands for', async () => {
-      await write({ k3s_version: 'latest' });
-      const asked = releases.requests.filter(({ path: what }) => what.includes('/channels')).length;
+      await lab.write({ k3s_version: 'latest' });
+      const asked = lab.releases.requests.filter(({ path: what }) => what.includes('/channels')).length;
       const plan = await lab.cli.run(['plan'], { expect: 2 });
       expect(plan.stdout).toContain(`${old} is installed, ${next} is wanted`);
-      expect(releases.requests.filter(({ path: what }) => what.includes('/channels')).length).toBe(asked + 1);
+      expect(lab.releases.requests.filter(({ path: what }) => what.includes('/channels')).length).toBe(
+        asked + 1,
+      );
     });
 
     test('that stands for what runs changes nothing', async () => {
-      await write({ k3s_version: 'stable' });
+      await lab.write({ k3s_version: 'stable' });
       await lab.cli.plan({ expect: 0 });
     });
 
     test('that nobody publishes is refused by name', async () => {
-      await write({ k3s_version: 'v1.29' });
+      await lab.write({ k3s_version: 'v1.29' });
       const up = await lab.cli.up({ expect: 1 });
       expect(ofKind(up.events, 'host-failed')[0]).toMatchObject({ error: { code: 'CHANNEL_UNKNOWN' } });
       expect(ofKind(up.events, 'host-failed')[0]?.error.message).toContain('v1.29');
@@ -135,7 +114,7 @@ describe('one server and an agent, root logged in, releases from a server', () =
     beforeAll(async () => {
       before = new Map();
       for (const node of lab.nodes.nodes) before.set(node.name, await serviceStarts(lab, node));
-      await write({ k3s_version: next });
+      await lab.write({ k3s_version: next });
       up = await lab.cli.up();
     });
 
