@@ -20,15 +20,21 @@ export function clusterNames(words: readonly string[]): Promise<Names> {
 }
 
 async function fromInventory(words: readonly string[], names: (fleet: Fleet) => Names): Promise<Names> {
-  const named = words.flatMap((word, index) => {
-    if (word === '-i' || word === '--inventory') return words[index + 1] ?? [];
-    return word.startsWith('--inventory=') ? word.slice('--inventory='.length) : [];
-  });
+  const valuesOf = (...flags: readonly string[]): readonly string[] =>
+    words.flatMap((word, index) => {
+      if (flags.includes(word)) return words[index + 1] ?? [];
+      const [flag = '', ...value] = word.split('=');
+      return flags.includes(flag) && value.length > 0 ? value.join('=') : [];
+    });
+  const named = valuesOf('-i', '--inventory');
   const fromEnv = process.env.FLEET_INVENTORY;
   const sources =
     named.length > 0 ? named : [fromEnv === undefined || fromEnv === '' ? 'inventory.yml' : fromEnv];
   try {
-    return names(await loadFleet({ sources }));
+    const vaultIds = valuesOf('--vault-id').filter((one) => !one.endsWith('@prompt') && one !== 'prompt');
+    return names(
+      await loadFleet({ sources, vaultIds, vaultPasswordFiles: valuesOf('--vault-password-file') }),
+    );
   } catch {
     return [];
   }

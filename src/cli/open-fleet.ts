@@ -34,11 +34,17 @@ function askForVault(id: string): Promise<string> {
   return askSecret(`Vault password (${id})`);
 }
 
-/** Reads the inventory that the flags name, as it is written. What is doubtful in it is in its `warnings`. */
+/**
+ * Reads the inventory that the flags name, as it is written. What is doubtful in it is in its `warnings`; of one that cannot
+ * be read, `onUnreadable` hears it: it is shown where nothing else is said.
+ */
 export async function loadInventory(
   { settings, console }: Pick<Invocation, 'settings' | 'console'>,
   playbook?: string,
   ask: AskPassword | undefined = canAsk() ? askForVault : undefined,
+  onUnreadable = (warnings: readonly FleetError[]): void => {
+    for (const warning of warnings) console.warn(warning.toFault());
+  },
 ): Promise<Fleet> {
   const sources = settings.inventory.length > 0 ? settings.inventory : [defaultInventory];
   if (settings.inventory.length === 0 && !existsSync(defaultInventory)) {
@@ -55,6 +61,7 @@ export async function loadInventory(
     vaultIds: settings.vaultIds,
     vaultPasswordFiles: settings.vaultPasswordFiles,
     askVaultPassword: settings.askVaultPass,
+    onUnreadable,
     ...(playbook === undefined ? {} : { playbookFolder: dirname(playbook) }),
     ...(ask === undefined ? {} : { ask }),
   });

@@ -17,6 +17,8 @@ export function describeAction(action: Action): string {
       return 'reboot';
     case 'save':
       return `write ${action.path} on the control node`;
+    case 'collect':
+      return `fetch ${action.source} to ${action.path} on the control node`;
     case 'pause':
       return `pause ${action.durationMs / 1000} s`;
   }

@@ -3,7 +3,7 @@ import type { ShellScript } from '../core/shell.ts';
 import type { ControlFact, Fact } from './fact.ts';
 
 /** All that can be done to a host. Nothing else reaches one, and only from a Plan. */
-export type Action = Run | Write | Remove | Upload | Wait | Reboot | Save | Pause;
+export type Action = Run | Write | Remove | Upload | Wait | Reboot | Save | Collect | Pause;
 
 /** Runs a script as the step's user. A non-zero exit fails the step unless `anyExit`. */
 export interface Run {
@@ -124,6 +124,19 @@ export interface Save {
   readonly content: string | Secret | Uint8Array;
   readonly mode: string;
   readonly backup?: boolean;
+}
+
+/** Brings a file of the host to the control node, as it is, however large. */
+export interface Collect {
+  readonly kind: 'collect';
+  /** On the host. */
+  readonly source: string;
+  /** On the control node. */
+  readonly path: string;
+  readonly mode: string;
+  /** What was seen on the host: tells what is still to come, and whether it arrived. */
+  readonly sizeBytes: number;
+  readonly sha256: string;
 }
 
 /** A pause that a playbook asked for. */

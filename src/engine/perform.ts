@@ -3,6 +3,7 @@ import { asFleetErrors, FleetError } from '../core/errors.ts';
 import type { Answer, Item } from '../ssh/connection.ts';
 import type { Action, Run, Upload } from './action.ts';
 import { isScripted, scriptOf } from './action-script.ts';
+import { collectFile } from './collect.ts';
 import { fetchText, fetchVerified, sumIn } from './download.ts';
 import type { ControlFact, Fact } from './fact.ts';
 import type { Known } from './fact-store.ts';
@@ -235,6 +236,11 @@ class Performance {
         return;
       case 'save':
         await saveFile(action);
+        return;
+      case 'collect':
+        await collectFile(session, action, work.deadlineMs, (arrived) =>
+          work.onProgress(`fetching ${action.source}`, arrived, action.sizeBytes),
+        );
         return;
       case 'pause':
         work.onWaiting('the pause to end', `it lasts ${action.durationMs / 1000} s`, action.durationMs);

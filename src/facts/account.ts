@@ -17,6 +17,15 @@ export interface User {
   readonly passwordSha256: string;
   /** No password opens the account (`!`, `*` or `!hash`). */
   readonly locked: boolean;
+  /** Of /etc/shadow, in days; `undefined` where nothing is set or it cannot be read. */
+  readonly aging: {
+    /** A password cannot be changed sooner. */
+    readonly atLeast?: number;
+    /** A password must be changed by then. */
+    readonly atMost?: number;
+    /** The account ends on this day, counted from 1970. */
+    readonly endsOnDay?: number;
+  };
 }
 
 /** A user by name; `undefined` when there is none. The password hash never leaves the host. Source: getent or /etc/passwd, id, /etc/shadow. */
@@ -31,6 +40,7 @@ if [ -n "$l" ]; then
   p=$(grep -e ${`^${escaped(name)}:`} /etc/shadow 2>/dev/null | cut -d : -f 2)
   case $p in '!'*|'*'*) echo locked ;; *) echo open ;; esac
   if [ -r /etc/shadow ]; then printf %s "$p" | sha256sum; else echo -; fi
+  grep -e ${`^${escaped(name)}:`} /etc/shadow 2>/dev/null | cut -d : -f 4,5,8
 fi`,
     parse: parseUser,
   };
@@ -40,9 +50,9 @@ function escaped(name: string): string {
   return name.replace(/[.[\]*^$\\]/g, '\\$&');
 }
 
-/** The parser of `user`: nothing, or passwd line, group, groups, locked, hash. */
+/** The parser of `user`: nothing, or passwd line, group, groups, locked, hash, aging. */
 export function parseUser(answer: Answer): User | undefined {
-  const [line = '', group = '', groups = '', lock = '', hash = ''] = answer.stdout.split('\n');
+  const [line = '', group = '', groups = '', lock = '', hash = '', aging = ''] = answer.stdout.split('\n');
   if (line === '') return undefined;
   const [name = '', , uid = '', gid = '', comment = '', home = '', shell = ''] = line.split(':');
   if (!/^\d+$/.test(uid)) throw new Error(`getent answered ${JSON.stringify(line)}`);
@@ -60,6 +70,55 @@ export function parseUser(answer: Answer): User | undefined {
       .sort(),
     passwordSha256: /^[0-9a-f]{64}/.exec(hash)?.[0] ?? '',
     locked: lock === 'locked',
+    aging: agingOf(aging),
+  };
+}
+
+// `0:99999:19700`, each of which may be empty.
+function agingOf(fields: string): User['aging'] {
+  const [atLeast, atMost, endsOnDay] = fields
+    .split(':')
+    .map((field) => (/^\d+$/.test(field) ? Number(field) : undefined));
+  return {
+    ...(atLeast === undefined ? {} : { atLeast }),
+    ...(atMost === undefined ? {} : { atMost }),
+    ...(endsOnDay === undefined ? {} : { endsOnDay }),
+  };
+}
+
+/** A user's SSH key. */
+export interface UserKey {
+  /** Where it is, or would be. `undefined` where the user has no home yet. */
+  readonly file: string | undefined;
+  readonly exists: boolean;
+  /** The text of FILE.pub; empty where there is none. */
+  readonly publicKey: string;
+  /** As `ssh-keygen -l` prints it. */
+  readonly fingerprint: string;
+}
+
+/** A user's private key (its path absolute, or in their home) as far as it is public. Source: test, cat FILE.pub, ssh-keygen -l. */
+export function userKey(name: string, path: string): Fact<UserKey> {
+  return {
+    key: `account:private key ${name} ${path}`,
+    sh: sh`u=${name} f=${path}
+h=$( (getent passwd "$u" 2>/dev/null || grep -e ${`^${escaped(name)}:`} /etc/passwd) | head -n 1 | cut -d : -f 6)
+case $f in /*) ;; *) if [ -n "$h" ]; then f=$h/$f; else f=; fi ;; esac
+echo "$f"
+if [ -n "$f" ] && [ -e "$f" ]; then
+  echo there; cat "$f.pub" 2>/dev/null | head -n 1; echo =
+  ssh-keygen -l -f "$f.pub" 2>/dev/null
+fi; true`,
+    parse: (answer) => {
+      const [file = '', there = '', ...rest] = answer.stdout.split('\n');
+      const end = rest.indexOf('=');
+      return {
+        file: file === '' ? undefined : file,
+        exists: there === 'there',
+        publicKey: rest.slice(0, Math.max(0, end)).join('\n'),
+        fingerprint: rest[end + 1] ?? '',
+      };
+    },
   };
 }
 

@@ -53,7 +53,7 @@ if [ -L "$p" ]; then
   stat -c ${STAT_FORMAT} "$p"
   if [ -e "$p" ]; then stat -L -c ${STAT_FORMAT} "$p"; readlink -f "$p"; else echo broken; echo; fi
   readlink "$p"
-elif [ -e "$p" ]; then stat -c ${STAT_FORMAT} "$p"; fi`,
+elif [ -e "$p" ]; then exec stat -c ${STAT_FORMAT} "$p"; fi`,
     parse: parseFileState,
   };
 }
@@ -143,7 +143,7 @@ export function contentOf(path: string): Fact<Content> {
   return {
     key: `content:${path}`,
     sh: sh`p=${path}
-if [ -f "$p" ]; then sha256sum <"$p" && head -c ${LARGEST_TEXT_BYTES + 1} "$p"; fi`,
+if [ -f "$p" ]; then sha256sum <"$p" && exec head -c ${LARGEST_TEXT_BYTES + 1} "$p"; fi`,
     parse: parseContent,
   };
 }
@@ -153,7 +153,7 @@ export function digestOf(path: string): Fact<Content> {
   return {
     key: `digest:${path}`,
     sh: sh`p=${path}
-if [ -f "$p" ]; then sha256sum <"$p"; fi`,
+if [ -f "$p" ]; then exec sha256sum <"$p"; fi`,
     parse: (answer) => ({ sha256: parseContent(answer).sha256 }),
   };
 }
@@ -264,6 +264,8 @@ export interface FindQuery {
   readonly hidden: boolean;
   /** An extended regular expression that a line of the file must begin with. */
   readonly contains?: string;
+  /** Whether links to folders are gone into, and files told by what a link points to. */
+  readonly follow?: boolean;
 }
 
 /** One found file. */
@@ -285,10 +287,10 @@ export function foundFiles(
   ];
   const scripts: ShellScript[] = query.paths.map(
     (path) =>
-      sh`if [ -d ${path} ]; then find ${path} -mindepth 1 ${depth} ${type} -exec stat -c ${`${STAT_FORMAT} %n`} {} + ; fi`,
+      sh`if [ -d ${path} ]; then find ${query.follow === true ? '-L' : '-P'} ${path} -mindepth 1 ${depth} ${type} -exec stat ${query.follow === true ? ['-L'] : []} -c ${`${STAT_FORMAT} %n`} {} + ; fi`,
   );
   return {
-    key: `find:${query.paths.join(',')} ${query.depth} ${query.type} ${query.contains ?? ''}`,
+    key: `find:${query.paths.join(',')} ${query.depth} ${query.type} ${query.contains ?? ''}${query.follow === true ? ' follow' : ''}`,
     sh: scripts.reduce((all, next) => sh`${all}\n${next}`, sh`date +%s`),
     parse: (answer) => {
       const [clock = '0', ...rows] = answer.stdout.split('\n').filter((line) => line !== '');
@@ -318,7 +320,7 @@ if [ -f "$p" ]; then ${`${algorithm}sum`} <"$p"; fi`,
   };
 }
 
-/** A whole file of at most 1 MiB, to be brought to the control node. */
+/** A whole file of at most 10 MiB, held in memory. */
 export type FetchedFile =
   | { readonly kind: 'missing' }
   | { readonly kind: 'too-large' }

@@ -39,6 +39,8 @@ export interface LoadOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
   readonly files?: InventoryFiles;
+  /** Hears what is doubtful where errors stop the reading, so that no fleet is there to have it in its `warnings`. */
+  readonly onUnreadable?: (warnings: readonly FleetError[]) => void;
 }
 
 /**
@@ -85,6 +87,7 @@ export async function loadFleet(options: LoadOptions): Promise<LoadedFleet> {
     findings,
   );
   const extra = await readExtraVars(options.extraVars ?? [], reader, findings);
+  if (findings.errors.length > 0) options.onUnreadable?.(findings.warnings);
   FleetErrors.throwIfAny(findings.errors);
   return fleetOf({
     sources: options.sources,
@@ -222,12 +225,17 @@ async function readFile(
   else readIniInventory(source, draft, findings);
 }
 
-/** By its name; a name without an extension is decided by the first line that means something. */
+/**
+ * By its name, but for a `.yml` that begins with a `[section]`, as no YAML inventory can; a name without an extension is decided
+ * by the first line that means something.
+ */
 function looksLikeYaml(path: string, text: string): boolean {
   const extension = extname(path);
-  if (YAML_EXTENSIONS.includes(extension)) return true;
-  if (extension !== '') return false;
+  if (extension === '.json') return true;
+  const isCalledYaml = YAML_EXTENSIONS.includes(extension);
+  if (extension !== '' && !isCalledYaml) return false;
   const first = text.split('\n').find((line) => line.trim() !== '' && !/^\s*[#;]/.test(line)) ?? '';
+  if (isCalledYaml) return !/^\s*\[[\w.-]+(?::\w+)?\]\s*(?:[#;].*)?$/.test(first);
   return /^(?:---|\{|%YAML)|^["']?[\p{L}\p{N}_.-]+["']?\s*:(?:\s|$)/u.test(first.trimEnd());
 }
 
@@ -329,10 +337,20 @@ function lookupsOf(
     const places = isAbsolute(path) ? [path] : foldersFor(variable).map((folder) => resolve(folder, path));
     return places.find((place) => machine.stateOf(place).kind === 'file');
   };
+  const read = (term: unknown, variable: (name: string) => unknown) =>
+    readLookupFile(
+      found(toText(term), variable) ?? resolve(playbookFolder, expandHome(toText(term))),
+      reader.vault,
+    );
+  // As it is, to the last newline.
+  const unvault: Lookup = (terms, _options, variable) =>
+    terms.map((term) => {
+      const { text, encrypted } = read(term, variable);
+      return encrypted ? new Secret(text) : text;
+    });
   const file: Lookup = (terms, options, variable) =>
     terms.map((term) => {
-      const path = found(toText(term), variable) ?? resolve(playbookFolder, expandHome(toText(term)));
-      const { text, encrypted } = readLookupFile(path, reader.vault);
+      const { text, encrypted } = read(term, variable);
       const rstrip = options.get('rstrip');
       const lstrip = options.get('lstrip');
       let content = rstrip === undefined || isTrue(rstrip) ? text.trimEnd() : text;
@@ -380,7 +398,7 @@ function lookupsOf(
   return new Map<string, Lookup>([
     ['env', environment],
     ['file', file],
-    ['unvault', file],
+    ['unvault', unvault],
     ['fileglob', fileglob],
     ['first_found', firstFound],
     refused('pipe', 'templates run no programs; use a dynamic inventory or -e'),

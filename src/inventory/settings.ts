@@ -2,6 +2,8 @@ import { Secret } from '../core/secret.ts';
 import { type NodeMarks, parseLabel, parseTaint, taintIdentity } from '../k3s/node-marks.ts';
 import { usageError } from './findings.ts';
 import type { Host } from './fleet.ts';
+import { type MaintenanceWindow, parseMaintenanceWindow } from './maintenance-window.ts';
+import { parsePause, pausePoints, type RolloutPauses } from './rollout-pauses.ts';
 import { SettingValues } from './setting-values.ts';
 import { allVariables, variableInfo } from './variables.ts';
 
@@ -20,6 +22,8 @@ export interface NodeSettings {
   readonly serverConfigYaml: string | undefined;
   readonly agentConfigYaml: string | undefined;
   readonly registriesConfigYaml: string | undefined;
+  /** Nodes hand images on to each other. */
+  readonly embeddedRegistry: boolean;
   readonly extraInstallEnvs: Readonly<Record<string, string>>;
   /** Each `NAME=value`. */
   readonly extraServiceEnvs: readonly string[];
@@ -57,6 +61,9 @@ export interface NodeSettings {
   readonly agentBatch: string;
   readonly maxUnavailable: string;
   readonly canary: readonly string[];
+  /** When nodes that serve somebody may be restarted or upgraded; at any time where there is none. */
+  readonly maintenanceWindows: readonly MaintenanceWindow[];
+  readonly pauseAfter: RolloutPauses;
   /** Whose pods are evicted before an upgrade. */
   readonly drain: 'never' | 'minor' | 'servers' | 'agents' | 'all';
   readonly drainDeleteEmptyDir: boolean;
@@ -100,6 +107,7 @@ function readSettings(values: SettingValues): NodeSettings {
     serverConfigYaml: values.yaml('server_config_yaml'),
     agentConfigYaml: values.yaml('agent_config_yaml'),
     registriesConfigYaml: values.yaml('registries_config_yaml'),
+    embeddedRegistry: values.flag('embedded_registry') ?? false,
     extraInstallEnvs: Object.freeze(values.dict('extra_install_envs') ?? {}),
     extraServiceEnvs: Object.freeze(values.list('extra_service_envs') ?? []),
     extraManifests: Object.freeze(values.list('extra_manifests') ?? []),
@@ -112,7 +120,11 @@ function readSettings(values: SettingValues): NodeSettings {
     k3sServerLocation: values.text('k3s_server_location') ?? String(fallback('k3s_server_location')),
     systemdDir: values.text('systemd_dir') ?? String(fallback('systemd_dir')),
     airgapDir: values.text('airgap_dir'),
-    airgapSpread: values.choice('airgap_spread', ['auto', 'off']) ?? 'auto',
+    // `off` in YAML is a boolean.
+    airgapSpread:
+      values.text('airgap_spread')?.trim() === 'auto' || (values.flag('airgap_spread') ?? true)
+        ? 'auto'
+        : 'off',
     uploads: values.number('uploads') ?? Number(fallback('uploads')),
     uploadRate: rateOf(values),
     useExternalDatabase: values.flag('use_external_database') ?? false,
@@ -135,6 +147,8 @@ function readSettings(values: SettingValues): NodeSettings {
     agentBatch: agentBatchOf(values),
     maxUnavailable: values.text('max_unavailable')?.trim() ?? agentBatchOf(values),
     canary: Object.freeze(values.list('canary') ?? []),
+    maintenanceWindows: Object.freeze(maintenanceWindowsOf(values)),
+    pauseAfter: Object.freeze(pausesOf(values)),
     drain: drainOf(values),
     drainDeleteEmptyDir: values.flag('drain_delete_emptydir') ?? true,
     drainForce: values.flag('drain_force') ?? false,
@@ -148,6 +162,56 @@ function readSettings(values: SettingValues): NodeSettings {
 
 function agentBatchOf(values: SettingValues): string {
   return values.text('agent_batch')?.trim() ?? String(fallback('agent_batch'));
+}
+
+function maintenanceWindowsOf(values: SettingValues): readonly MaintenanceWindow[] {
+  return (values.list('maintenance_window') ?? []).map(
+    (text) =>
+      parseMaintenanceWindow(text) ??
+      unreadable(
+        values.host,
+        'maintenance_window',
+        `${JSON.stringify(text)} is no time of the week`,
+        'Write for example Sat 02:00-05:00 Europe/Berlin, Mon-Fri 22:00-06:00 UTC or 02:00-04:00, or a list of such.',
+      ),
+  );
+}
+
+function pausesOf(values: SettingValues): RolloutPauses {
+  const wanted = Object.entries(values.dict('pause_after') ?? {});
+  const pauses = wanted.map(([name, text]) => {
+    const point = pausePoints.find((known) => known === name);
+    const pause = parsePause(text);
+    if (point !== undefined && pause !== undefined) return [point, pause] as const;
+    return unreadable(
+      values.host,
+      'pause_after',
+      point === undefined
+        ? `${JSON.stringify(name)} is nothing to pause after`
+        : `${JSON.stringify(text)} is no length of a pause`,
+      'Write canary and servers, each with a time (30s, 10m, 2h), ask, or both: ask 10m.',
+    );
+  });
+  if (pauses.some(([point]) => point === 'canary') && (values.list('canary') ?? []).length === 0) {
+    return unreadable(
+      values.host,
+      'pause_after',
+      'it pauses after the canary, and there is none',
+      'Name hosts that go first: canary: [agent1].',
+    );
+  }
+  return Object.fromEntries(pauses);
+}
+
+function unreadable(host: Host, name: string, because: string, fix: string): never {
+  const where = host.vars.where(name);
+  throw usageError({
+    code: 'VARIABLE_TYPE',
+    message: `"${name}": ${because}`,
+    fix,
+    host: host.name,
+    ...(where === undefined ? {} : { where }),
+  });
 }
 
 function drainOf(values: SettingValues): NodeSettings['drain'] {

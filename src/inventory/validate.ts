@@ -2,12 +2,14 @@ import { FleetError, type Place } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
 import { splitWords } from '../k3s/command-line.ts';
 import { configOf, secretKeys } from '../k3s/config-text.ts';
+import { whyNoEmbeddedRegistry } from '../k3s/embedded-registry.ts';
 import { disagreements, unknownSettings } from '../k3s/known-flags.ts';
-import { isChannel, parseVersion } from '../k3s/version.ts';
+import { isChannel, type K3sVersion, parseVersion } from '../k3s/version.ts';
 import { type Cluster, clusterOf, clustersOf, noCluster } from './cluster.ts';
 import { checkConfigText } from './config-text-check.ts';
 import { Findings, usageError } from './findings.ts';
 import type { Fleet, Host } from './fleet.ts';
+import { SettingValues } from './setting-values.ts';
 import { nodeMarksOf } from './settings.ts';
 import { isOtherName, likelyMeant, whyWrong } from './variable-check.ts';
 import { allVariables, type VariableScope } from './variables.ts';
@@ -192,6 +194,25 @@ function checkCluster(cluster: Cluster, findings: Findings): void {
   checkK3sSettings(cluster, findings);
 }
 
+function checkEmbeddedRegistry(host: Host, version: K3sVersion, findings: Findings, once: OnceOnly): void {
+  const values = new SettingValues(host);
+  try {
+    if (values.flag('embedded_registry') !== true) return;
+    const hindrance = whyNoEmbeddedRegistry(version, values.yaml('registries_config_yaml'));
+    const where = host.vars.where('embedded_registry');
+    if (hindrance === undefined || !once.first('K3S_SETTING', where, 'embedded_registry')) return;
+    findings.error({
+      code: 'K3S_SETTING',
+      message: `"embedded_registry" ${hindrance.because}`,
+      fix: hindrance.fix,
+      host: host.name,
+      ...(where === undefined ? {} : { where }),
+    });
+  } catch {
+    // A value of another type was told already.
+  }
+}
+
 /** What k3s itself would not take, or only on all servers alike. Variables that cannot be read were told already. */
 function checkK3sSettings(cluster: Cluster, findings: Findings): void {
   const once = new OnceOnly();
@@ -203,6 +224,7 @@ function checkK3sSettings(cluster: Cluster, findings: Findings): void {
     const version = parseVersion(readText(host, 'k3s_version')?.trim() ?? '');
     if (version === undefined) continue;
     const { config, args } = ownSettings(host, role);
+    checkEmbeddedRegistry(host, version, findings, once);
     for (const { setting, because, fix, isFatal } of unknownSettings(role, version, config, args)) {
       const name = setting.startsWith('--') ? `extra_${role}_args` : `${role}_config_yaml`;
       const where = host.vars.where(name);

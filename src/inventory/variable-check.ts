@@ -72,8 +72,16 @@ export function isOtherName(name: string): boolean {
   return Object.hasOwn(OTHER_NAMES, name);
 }
 
+/** Of every name that was asked about: thousands of hosts have the same. */
+const meantBy = new Map<string, string | undefined>();
+
 /** The known variable that somebody probably meant by a name that fleet does not know. */
 export function likelyMeant(name: string): string | undefined {
+  if (!meantBy.has(name)) meantBy.set(name, nearestVariable(name));
+  return meantBy.get(name);
+}
+
+function nearestVariable(name: string): string | undefined {
   if (variableInfo(name) !== undefined || IGNORED.has(name)) return undefined;
   if (isOtherName(name)) return OTHER_NAMES[name];
   if (name.length < 5) return undefined;

@@ -125,6 +125,12 @@ export const VARIABLES = Type.Object(
         'The content of /etc/rancher/k3s/registries.yaml: mirrors and passwords of image registries.',
       example: 'mirrors:\n  docker.io:\n    endpoint: [https://mirror.example.org]\n',
     }),
+    embedded_registry: flag({
+      scope: 'node',
+      default: false,
+      description:
+        "Whether nodes hand container images on to each other, so that one that has an image is enough: k3s' embedded registry mirror, for the mirrors in registries_config_yaml, or for all registries where it names none. With manage_firewall, its ports are opened between the nodes.",
+    }),
     extra_install_envs: Type.Record(Type.String(), scalar, {
       scope: 'node',
       default: {},
@@ -187,9 +193,8 @@ export const VARIABLES = Type.Object(
         'A folder of this machine with k3s, its images and the install script: nothing is downloaded then.',
       example: './airgap',
     }),
-    airgap_spread: text({
+    airgap_spread: flagOr(['auto'], {
       scope: 'node',
-      choices: ['auto', 'off'],
       default: 'auto',
       description:
         'Whether nodes that have a large file of airgap_dir hand it on to each other; `off`: this machine sends it to each.',
@@ -378,6 +383,20 @@ export const VARIABLES = Type.Object(
       description:
         'Hosts that are restarted or upgraded before all others of their role; where one of them fails, nobody else is touched.',
       example: ['agent1'],
+    }),
+    pause_after: Type.Record(Type.String(), Type.Union([Type.String(), Type.Null()]), {
+      scope: 'node',
+      default: {},
+      description:
+        'Where a rollout of restarts and upgrades pauses: after the `canary` hosts, after the `servers`. With a time (`30s`, `10m`, `2h`) it waits; with `ask` it asks on a terminal, and elsewhere ends there, to go on when it is run again; with `ask 10m` it asks, or waits where nobody can be asked.',
+      example: { canary: '10m', servers: 'ask' },
+    }),
+    maintenance_window: list({
+      scope: 'node',
+      default: [],
+      description:
+        'When `up` and `upgrade` may restart or upgrade nodes that run: hours of days of the week by the clock of a place (UTC where none is named), or a list of such. Outside them, what needs no restart is done and the rest refused; --now overrides that. A wave that has begun is finished.',
+      example: ['Sat 02:00-05:00 Europe/Berlin', 'Mon-Fri 22:00-04:00 Europe/Berlin'],
     }),
     node_labels: list({
       scope: 'node',

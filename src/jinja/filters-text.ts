@@ -6,8 +6,8 @@ import type { Filter } from './evaluator.ts';
 import { formatPercent } from './format.ts';
 import { dumpJson } from './json.ts';
 import { capitalizeText, replaceText, splitText, stripText } from './methods.ts';
+import { passwordHash } from './password-hash.ts';
 import { compileRegex, escapeRegex, expandReplacement, firstMatch, matchAll } from './regex.ts';
-import { shaCrypt } from './sha-crypt.ts';
 import {
   dictEntries,
   isDict,
@@ -136,32 +136,6 @@ function fromYaml(value: unknown): unknown {
 function fromYamlAll(value: unknown): unknown {
   if (typeof value !== 'string') return value;
   return splitDocuments(value).map(fromYaml);
-}
-
-const CRYPTS: Readonly<Record<string, 'sha256' | 'sha512'>> = {
-  sha512: 'sha512',
-  sha512_crypt: 'sha512',
-  sha256: 'sha256',
-  sha256_crypt: 'sha256',
-};
-
-function passwordHash(password: string, args: FilterArguments): string {
-  const wanted = args.text(0, 'hashtype', 'sha512');
-  const algorithm = Object.hasOwn(CRYPTS, wanted) ? CRYPTS[wanted] : undefined;
-  if (algorithm === undefined) {
-    throw new TemplateError('failed', `password_hash makes sha512 and sha256 here, not "${wanted}"`);
-  }
-  const salt = args.maybeText(1, 'salt');
-  if (salt !== undefined && !/^[./\dA-Za-z]{1,16}$/.test(salt)) {
-    throw new TemplateError('failed', 'the salt of password_hash is at most 16 letters, digits, "." and "/"');
-  }
-  const rounds = args.get(3, 'rounds');
-  return shaCrypt(
-    password,
-    algorithm,
-    salt,
-    rounds === undefined || rounds === null ? undefined : args.number(3, 'rounds'),
-  );
 }
 
 function wordWrap(value: string, width: number, mark: string): string {
@@ -388,7 +362,10 @@ export const TEXT_FILTERS: Readonly<Record<string, Filter>> = {
     return json.replace(/[<>&']/g, (one) => `\\u00${one.charCodeAt(0).toString(16)}`);
   }),
   from_yaml_all: onValue(fromYamlAll),
-  password_hash: onValue((value, args) => passwordHash(toText(value), args)),
+  password_hash: {
+    apply: (value, args, named, { surroundings }) =>
+      passwordHash(toText(value), new FilterArguments(args, named), surroundings.budget),
+  },
   from_json: onValue((value) => {
     try {
       return JSON.parse(isTextual(value)) as unknown;

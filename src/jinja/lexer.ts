@@ -24,13 +24,51 @@ const NUMBER =
 const STRING = /'([^'\\]*(?:\\[\s\S][^'\\]*)*)'|"([^"\\]*(?:\\[\s\S][^"\\]*)*)"/y;
 const OPERATOR = /\/\/|\*\*|==|!=|<=|>=|[-+*/%~<>=()[\]{}.,:|;]/y;
 
+/** What begins a first line in which a template says how its white space is taken. */
+const WHITESPACE_HEADER = '#jinja2:';
+
+interface Whitespace {
+  /** The newline behind a statement or comment goes. */
+  readonly trimBlocks: boolean;
+  /** So do blanks between the beginning of a line and a statement or comment. */
+  readonly lstripBlocks: boolean;
+}
+
+/** Ansible's `#jinja2: lstrip_blocks: True, trim_blocks: False`, and where the template begins behind it. */
+function headerOf(source: string): { readonly whitespace: Whitespace; readonly end: number } {
+  const usual = { trimBlocks: true, lstripBlocks: false };
+  if (!source.startsWith(WHITESPACE_HEADER)) return { whitespace: usual, end: 0 };
+  const newline = source.indexOf('\n');
+  const end = newline < 0 ? source.length : newline + 1;
+  const written = new Map<string, boolean>();
+  for (const pair of source.slice(WHITESPACE_HEADER.length, end).split(',')) {
+    const match = /^\s*(trim_blocks|lstrip_blocks)\s*:\s*(True|False)\s*$/.exec(pair);
+    if (match === null) {
+      throw new TemplateError(
+        'syntax',
+        `${WHITESPACE_HEADER} takes "trim_blocks: True" and "lstrip_blocks: True" (or False), not ${JSON.stringify(pair.trim())}`,
+        0,
+      );
+    }
+    written.set(match[1] ?? '', match[2] === 'True');
+  }
+  const whitespace = {
+    trimBlocks: written.get('trim_blocks') ?? usual.trimBlocks,
+    lstripBlocks: written.get('lstrip_blocks') ?? usual.lstripBlocks,
+  };
+  return { whitespace, end };
+}
+
 /**
- * Cuts a template into pieces as Ansible's environment does: `trim_blocks` on, `lstrip_blocks` off, the final newline kept.
+ * Cuts a template into pieces as Ansible's environment does: `trim_blocks` on, `lstrip_blocks` off where its first line does not
+ * say otherwise, the final newline kept.
  * @throws TemplateError (`syntax`) for an unclosed tag or string and for characters that Jinja does not know.
  */
 export function lexTemplate(source: string): readonly TemplatePiece[] {
   const pieces: TemplatePiece[] = [];
-  let position = 0;
+  const { whitespace, end: beginning } = headerOf(source);
+  const behindTag = (at: number): number => (whitespace.trimBlocks ? skipNewline(source, at) : at);
+  let position = beginning;
   let stripNext = false;
   const pushText = (text: string): void => {
     const kept = stripNext ? text.replace(/^\s+/, '') : text;
@@ -48,17 +86,20 @@ export function lexTemplate(source: string): readonly TemplatePiece[] {
     const sign = source[start + 2];
     const text = source.slice(position, start);
     const dashed = sign === '-';
-    pushText(dashed ? text.replace(/\s+$/, '') : text);
+    const lstrips = whitespace.lstripBlocks && opener !== '{{' && sign !== '+';
+    const startsLine = position === beginning || source[position - 1] === '\n';
+    if (dashed) pushText(text.replace(/\s+$/, ''));
+    else pushText(lstrips ? withoutIndent(text, startsLine) : text);
     const inside = start + (dashed || sign === '+' ? 3 : 2);
     if (opener === '{#') {
       const end = source.indexOf('#}', start + 2);
       if (end < 0) throw new TemplateError('syntax', 'a comment is not closed by #}', start);
       stripNext = source[end - 1] === '-';
-      position = skipNewline(source, end + 2);
+      position = behindTag(end + 2);
       continue;
     }
     const isPrint = opener === '{{';
-    const raw = isPrint ? undefined : rawBlock(source, start, inside);
+    const raw = isPrint ? undefined : rawBlock(source, start, inside, whitespace);
     if (raw !== undefined) {
       stripNext = raw.stripBefore;
       pushText(raw.text);
@@ -69,7 +110,7 @@ export function lexTemplate(source: string): readonly TemplatePiece[] {
     const code = lexCode(source, inside, isPrint ? '}}' : '%}', isPrint);
     pieces.push({ kind: isPrint ? 'print' : 'statement', tokens: code.tokens, at: start });
     stripNext = code.strip;
-    position = isPrint || code.keepNewline ? code.end : skipNewline(source, code.end);
+    position = isPrint || code.keepNewline ? code.end : behindTag(code.end);
   }
   return pieces;
 }
@@ -77,6 +118,12 @@ export function lexTemplate(source: string): readonly TemplatePiece[] {
 /** The tokens of a bare expression, such as the text of a `when`. */
 export function lexExpression(source: string): readonly TemplateToken[] {
   return lexCode(source, 0, undefined, false).tokens;
+}
+
+/** The text before a tag without the blanks that alone stand between it and the beginning of its line. */
+function withoutIndent(text: string, startsLine: boolean): string {
+  const line = text.lastIndexOf('\n') + 1;
+  return (line > 0 || startsLine) && /^[ \t]*$/.test(text.slice(line)) ? text.slice(0, line) : text;
 }
 
 function skipNewline(source: string, position: number): number {
@@ -91,7 +138,12 @@ interface RawBlock {
   readonly end: number;
 }
 
-function rawBlock(source: string, start: number, inside: number): RawBlock | undefined {
+function rawBlock(
+  source: string,
+  start: number,
+  inside: number,
+  { trimBlocks, lstripBlocks }: Whitespace,
+): RawBlock | undefined {
   const opening = /\s*raw\s*([-+]?)%\}/y;
   opening.lastIndex = inside;
   const opened = opening.exec(source);
@@ -100,13 +152,16 @@ function rawBlock(source: string, start: number, inside: number): RawBlock | und
   closing.lastIndex = opening.lastIndex;
   const closed = closing.exec(source);
   if (closed === null) throw new TemplateError('syntax', 'a raw block is not closed by {% endraw %}', start);
-  const textStart = opened[1] === '' ? skipNewline(source, opening.lastIndex) : opening.lastIndex;
+  // Jinja keeps the newline behind {% raw %}, and only that.
+  const textStart = opening.lastIndex;
   const text = source.slice(textStart, Math.max(textStart, closed.index));
+  const startsLine = source[textStart - 1] === '\n';
+  const indented = lstripBlocks && closed[1] === '' ? withoutIndent(text, startsLine) : text;
   return {
-    text: closed[1] === '-' ? text.replace(/\s+$/, '') : text,
+    text: closed[1] === '-' ? text.replace(/\s+$/, '') : indented,
     stripBefore: opened[1] === '-',
     stripAfter: closed[2] === '-',
-    end: closed[2] === '' ? skipNewline(source, closing.lastIndex) : closing.lastIndex,
+    end: trimBlocks && closed[2] === '' ? skipNewline(source, closing.lastIndex) : closing.lastIndex,
   };
 }
 

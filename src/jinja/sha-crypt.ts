@@ -1,11 +1,9 @@
-import { createHash, randomInt } from 'node:crypto';
+import { createHash, hash as hashAtOnce } from 'node:crypto';
 
 /** glibc's number of rounds where the hash names none. */
-const USUAL_ROUNDS = 5000;
-const FEWEST_ROUNDS = 1000;
-/** A million takes a second; an inventory must not keep the machine busy for an hour. */
-const MOST_ROUNDS = 1_000_000;
-const LETTERS = './0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
+const UNNAMED_ROUNDS = 5000;
+/** The digits of crypt(3)'s base 64, which salts are made of as well. */
+export const CRYPT_LETTERS = './0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 
 /** In which order the bytes of the digest become letters, three at a time. */
 const ORDER = {
@@ -49,19 +47,19 @@ const ORDER = {
 } as const;
 
 /**
- * A password as /etc/shadow keeps it: `$6$salt$…` or `$5$salt$…`, the "SHA-crypt" of glibc.
+ * A password as /etc/shadow keeps it: `$6$rounds=656000$salt$…` or `$5$…`, the "SHA-crypt" of glibc.
+ * @param salt at most 16 of `CRYPT_LETTERS`
  * @see https://www.akkadia.org/drepper/SHA-crypt.txt
  */
 export function shaCrypt(
   password: string,
   algorithm: 'sha256' | 'sha512',
-  salt = randomSalt(16),
-  wantedRounds?: number,
+  salt: string,
+  rounds: number,
 ): string {
-  const rounds = Math.min(MOST_ROUNDS, Math.max(FEWEST_ROUNDS, wantedRounds ?? USUAL_ROUNDS));
   const size = algorithm === 'sha256' ? 32 : 64;
   const key = Buffer.from(password);
-  const seed = Buffer.from(salt).subarray(0, 16);
+  const seed = Buffer.from(salt);
   const hash = (...parts: readonly Uint8Array[]): Buffer => {
     const digest = createHash(algorithm);
     for (const part of parts) digest.update(part);
@@ -77,32 +75,38 @@ export function shaCrypt(
   const keyBytes = filled(hash(...Array.from({ length: key.length }, () => key)), key.length);
   const repeats = 16 + (digest[0] ?? 0);
   const saltBytes = filled(hash(...Array.from({ length: repeats }, () => seed)), seed.length);
-  for (let round = 0; round < rounds; round += 1) {
-    digest = hash(
-      round % 2 === 1 ? keyBytes : digest,
+  // What is hashed in a round has one of 42 forms, in which only the digest differs: each is laid out once.
+  const forms = Array.from({ length: 42 }, (_, round) => {
+    const between = Buffer.concat([
       ...(round % 3 === 0 ? [] : [saltBytes]),
       ...(round % 7 === 0 ? [] : [keyBytes]),
-      round % 2 === 1 ? digest : keyBytes,
-    );
+    ]);
+    const hole = Buffer.alloc(size);
+    return round % 2 === 1
+      ? { text: Buffer.concat([keyBytes, between, hole]), at: keyBytes.length + between.length }
+      : { text: Buffer.concat([hole, between, keyBytes]), at: 0 };
+  });
+  for (let round = 0; round < rounds; round += 1) {
+    const form = forms[round % 42];
+    if (form === undefined) continue;
+    digest.copy(form.text, form.at);
+    digest = hashAtOnce(algorithm, form.text, 'buffer');
   }
   const id = algorithm === 'sha256' ? '5' : '6';
-  const said = rounds === USUAL_ROUNDS ? '' : `rounds=${rounds}$`;
-  return `$${id}$${said}${seed.toString()}$${lettersOf(digest, ORDER[algorithm])}`;
+  const said = rounds === UNNAMED_ROUNDS ? '' : `rounds=${rounds}$`;
+  return `$${id}$${said}${salt}$${cryptLetters(digest, ORDER[algorithm])}`;
 }
 
-function lettersOf(digest: Buffer, order: readonly (readonly (number | undefined)[])[]): string {
+/** A digest in crypt(3)'s base 64, its bytes in an order of the algorithm's own, three to four letters. */
+export function cryptLetters(digest: Buffer, order: readonly (readonly (number | undefined)[])[]): string {
   let text = '';
   for (const group of order) {
     const bytes = group.filter((index) => index !== undefined);
     let bits = bytes.reduce((sum, index) => (sum << 8) | (digest[index] ?? 0), 0);
     for (let count = Math.ceil((bytes.length * 8) / 6); count > 0; count -= 1) {
-      text += LETTERS.charAt(bits & 63);
+      text += CRYPT_LETTERS.charAt(bits & 63);
       bits >>= 6;
     }
   }
   return text;
-}
-
-function randomSalt(length: number): string {
-  return Array.from({ length }, () => LETTERS.charAt(randomInt(LETTERS.length))).join('');
 }

@@ -91,11 +91,13 @@ export function templateVocabulary(): {
 export function renderTemplate(text: string, scope: TemplateScope): unknown {
   if (!isTemplate(text)) return text;
   if (text.length > LONGEST_TEMPLATE) throw new TemplateError('limit', 'the template is longer than 1 MiB');
-  const block = remembered(parsed, text, parseTemplate);
+  // Jinja drops the last newline, and Ansible puts back as many as the result has fewer than the template.
+  const newlines = newlinesAtEnd(text);
+  const block = remembered(parsed, newlines === 0 ? text : text.slice(0, -1), parseTemplate);
   return withBudget((budget) => {
     const surroundings = new ScopeSurroundings(scope, budget);
     const parts = new Evaluator(surroundings).render(block);
-    const result = resultOf(block, parts);
+    const result = resultOf(block, parts, newlines);
     if (result === OMIT) return undefined;
     return surroundings.touchedSecret ? hide(result) : result;
   });
@@ -152,16 +154,23 @@ const STRING_FILTERS = new Set([
   'ppretty',
 ]);
 
-function resultOf(block: Block, parts: readonly unknown[]): unknown {
+function resultOf(block: Block, parts: readonly unknown[], newlines: number): unknown {
   const [only] = block;
-  if (block.length === 1 && only?.kind === 'print') {
+  if (block.length === 1 && only?.kind === 'print' && newlines === 0) {
     const [value] = parts;
     if (typeof value !== 'string') return toPlain(value ?? null);
     if (only.value.kind === 'filter' && STRING_FILTERS.has(only.value.name)) return value;
     return literalOf(value);
   }
   // None prints as nothing, as Ansible's finalizer has it.
-  return literalOf(limitText(parts.map((part) => (part === null ? '' : toText(part))).join('')));
+  const text = limitText(parts.map((part) => (part === null ? '' : toText(part))).join(''));
+  return literalOf(text + '\n'.repeat(Math.max(0, newlines - newlinesAtEnd(text))));
+}
+
+function newlinesAtEnd(text: string): number {
+  let count = 0;
+  while (text.at(-1 - count) === '\n') count += 1;
+  return count;
 }
 
 function literalOf(text: string): unknown {
@@ -271,8 +280,8 @@ class ScopeSurroundings implements Surroundings {
           : [],
       );
     }
-    if (short === 'items' || short === 'list')
-      return terms.flatMap((term) => (Array.isArray(term) ? [...term] : [term]));
+    if (short === 'items') return terms.flatMap((term) => (Array.isArray(term) ? [...term] : [term]));
+    if (short === 'list') return terms;
     return lookUp(this.scope, name, terms, options);
   }
 

@@ -4,16 +4,20 @@ import { lines, sh } from '../core/shell.ts';
 import { ask } from '../engine/fact.ts';
 import { change, defineStep, type Plan, refuse, unchanged } from '../engine/step.ts';
 import { type DebFile, debFile, type PackageState, packages } from '../facts/package.ts';
-import { choice, flag, list, optional, path, text, whole } from './arguments.ts';
+import { anything, choice, flag, list, optional, path, text, whole } from './arguments.ts';
 import { LISTS_VALID_S, packageState } from './package.ts';
 import { packageName, planPackages } from './package-change.ts';
+import { isEverything } from './upgrade-all.ts';
 
 const args = Type.Object(
   {
     name: optional(
-      list('Packages; `name=version` for one version, `name=1.2*` for a pattern.', {
-        aliases: ['package', 'pkg'],
-      }),
+      list(
+        "Packages; `name=version` for one version, `name=1.2*` for a pattern. '*' with state: latest: all.",
+        {
+          aliases: ['package', 'pkg'],
+        },
+      ),
     ),
     state: optional(
       choice(
@@ -50,13 +54,23 @@ const args = Type.Object(
       }),
     ),
     allow_downgrade: optional(
-      flag('Lets an older version replace a newer one.', { aliases: ['allow-downgrade'] }),
+      flag('Lets an older version replace a newer one.', {
+        aliases: ['allow-downgrade', 'allow_downgrades', 'allow-downgrades'],
+      }),
     ),
     allow_unauthenticated: optional(
       flag('Installs what carries no valid signature. Better add the key.', {
         aliases: ['allow-unauthenticated'],
       }),
     ),
+    allow_change_held_packages: optional(flag('Changes packages that are on hold, too.')),
+    fail_on_autoremove: optional(flag('Fails rather than removing a package.')),
+    force: optional(
+      flag('Installs whatever it costs: unsigned, older, held, in place of essential packages. Better not.'),
+    ),
+    clean: optional(flag('Without a name: empties the cache of downloads.')),
+    update_cache_retries: optional(anything('Ignored: use retries and until.')),
+    update_cache_retry_max_delay: optional(anything('Ignored: use retries and until.')),
     force_apt_get: optional(flag('Ignored: apt-get is always used.')),
     lock_timeout: optional(
       whole('How long to wait for another apt, in seconds. Default 120.', { minimum: 0 }),
@@ -72,6 +86,8 @@ interface Seen {
   readonly deb?: DebFile | undefined;
   /** How many packages an upgrade of everything would change; its last line as apt says it. */
   readonly pending?: readonly string[];
+  /** How many downloads apt keeps. */
+  readonly archives?: number;
 }
 
 /** Ansible's `apt`. */
@@ -92,13 +108,16 @@ export const aptStep = defineStep<typeof args, Seen>({
     return {
       packages: ask(
         packages(
-          (args.name ?? []).map((one) => packageName(one).name),
+          (args.name ?? []).map((one) => packageName(one).name).filter((one) => one !== '*'),
           'apt',
-          args.state === 'latest',
+          args.state === 'latest' && !isAll(args),
         ),
       ),
       ...(args.deb === undefined ? {} : { deb: ask(debFile(args.deb)) }),
-      ...(isUpgrade(args.upgrade) ? { pending: ask(pendingUpgrades(args.upgrade ?? 'yes')) } : {}),
+      ...(isUpgrade(args.upgrade) || isAll(args)
+        ? { pending: ask(pendingUpgrades(args.upgrade ?? 'yes')) }
+        : {}),
+      ...(args.clean === true ? { archives: ask(keptArchives) } : {}),
     };
   },
   plan(seen, args): Plan<Seen> {
@@ -106,14 +125,21 @@ export const aptStep = defineStep<typeof args, Seen>({
       ...(args.purge === true ? { purge: true } : {}),
       ...(args.autoremove === true ? { autoremove: true } : {}),
       ...(args.install_recommends === undefined ? {} : { installRecommends: args.install_recommends }),
-      ...(args.allow_downgrade === true ? { allowDowngrade: true } : {}),
-      ...(args.allow_unauthenticated === true ? { noGpgCheck: true } : {}),
+      ...(args.allow_downgrade === true || args.force === true ? { allowDowngrade: true } : {}),
+      ...(args.allow_unauthenticated === true || args.force === true ? { noGpgCheck: true } : {}),
+      extraArgs: [
+        ...(args.allow_change_held_packages === true || args.force === true
+          ? ['--allow-change-held-packages']
+          : []),
+        ...(args.force === true ? ['--allow-remove-essential'] : []),
+        ...(args.fail_on_autoremove === true ? ['--no-remove'] : []),
+      ],
       ...(args.default_release === undefined ? {} : { defaultRelease: args.default_release }),
       ...(args.lock_timeout === undefined ? {} : { lockTimeoutS: args.lock_timeout }),
       ...(args.update_cache === true ? { refreshOlderThanS: args.cache_valid_time ?? LISTS_VALID_S } : {}),
     };
     if (args.deb !== undefined) return planDeb(seen, args.deb);
-    if (isUpgrade(args.upgrade)) return planUpgrade(seen, args.upgrade ?? 'yes', common);
+    if (isUpgrade(args.upgrade) || isAll(args)) return planUpgrade(seen, args.upgrade ?? 'yes', common);
     const onlyInstalled = args.only_upgrade === true;
     const names = (args.name ?? []).filter(
       (one) => !onlyInstalled || seen.packages.installed.has(packageName(one).name),
@@ -133,12 +159,31 @@ export const aptStep = defineStep<typeof args, Seen>({
         { imperative: true, touches: 'everything' },
       );
     }
+    if (names.length === 0 && seen.archives !== undefined && args.update_cache !== true) {
+      if (seen.archives === 0) return unchanged('apt keeps no downloads');
+      return change(
+        `apt keeps ${seen.archives} downloads`,
+        [{ kind: 'run', what: 'empty the cache of downloads', script: sh`apt-get clean` }],
+        { after: { archives: 0 }, touches: [keptArchives.key] },
+      );
+    }
     if (names.length === 0 && args.update_cache !== true) {
       return refuse('there is nothing to do', 'Give name, deb, upgrade or update_cache.');
     }
     return planPackages(seen, { names, state: packageState(args.state), ...common });
   },
 });
+
+/** How many downloaded packages apt keeps. Source: /var/cache/apt/archives. */
+const keptArchives = {
+  key: 'package:apt archives',
+  sh: sh`set -- /var/cache/apt/archives/*.deb; if [ -e "$1" ]; then echo "$#"; else echo 0; fi`,
+  parse: (answer: { readonly stdout: string }) => Number(answer.stdout),
+};
+
+function isAll({ name = [], state = '' }: { name?: readonly string[]; state?: string }): boolean {
+  return isEverything({ name, state });
+}
 
 function isUpgrade(upgrade: string | undefined): boolean {
   return upgrade !== undefined && upgrade !== 'no';

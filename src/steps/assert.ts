@@ -31,12 +31,16 @@ export const assertStep = defineStep<typeof args, Record<never, never>>({
     for (const expression of expressions) {
       const condition = typeof expression === 'boolean' ? expression : String(expression);
       if (!host.vars.test(condition)) {
-        return refuse(
+        const refusal = refuse(
           args.fail_msg ?? `this does not hold: ${String(expression)}`,
           args.fail_msg === undefined
             ? 'Change what it speaks of, or the assertion.'
             : `It was found by the assertion ${String(expression)}.`,
         );
+        return {
+          ...refusal,
+          details: { assertion: expression, evaluated_to: false, msg: args.fail_msg ?? 'Assertion failed' },
+        };
       }
     }
     return unchanged(args.success_msg ?? 'all assertions hold', {

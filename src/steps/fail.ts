@@ -16,9 +16,12 @@ export const failStep = defineStep<typeof args, Record<never, never>>({
   examples: [`- fail: msg="this play is for servers only"\n  when: "'server' not in group_names"`],
   readsOnly: true,
   look: () => ({}),
-  plan: (_seen, args) =>
-    refuse(
+  plan: (_seen, args) => ({
+    ...refuse(
       args.msg ?? 'failed as requested from task',
       'The playbook stops here on purpose; see its `when`.',
     ),
+    // In Ansible's words, for those who ask for it.
+    details: { msg: args.msg ?? 'Failed as requested from task' },
+  }),
 });

@@ -3,12 +3,12 @@ import { Type } from '@sinclair/typebox';
 import { ask, askControl } from '../engine/fact.ts';
 import { change, defineStep, type HostView, type Plan, refuse, unchanged } from '../engine/step.ts';
 import { type ControlFile, controlFile } from '../facts/control-file.ts';
-import { type FetchedFile, fetchedFile } from '../facts/file.ts';
+import { type Content, digestOf, type FileState, fileAt } from '../facts/file.ts';
 import { anything, flag, optional, path, text } from './arguments.ts';
 
 const args = Type.Object(
   {
-    src: path('A file of at most 10 MiB.'),
+    src: path('The file, of any size.'),
     dest: text('Where it goes on the control node: DEST/HOST/SRC, or with flat, DEST itself.'),
     flat: optional(flag('No folders for host and path; with a trailing slash, into that folder.')),
     fail_on_missing: optional(flag('Whether a file that is not there is a failure. Default true.')),
@@ -18,7 +18,8 @@ const args = Type.Object(
 );
 
 interface Seen {
-  readonly source: FetchedFile;
+  readonly source: FileState;
+  readonly digest: Content;
   readonly target: ControlFile;
 }
 
@@ -29,29 +30,39 @@ export const fetchStep = defineStep<typeof args, Seen>({
   args,
   examples: [`- fetch: src=/etc/rancher/k3s/k3s.yaml dest=kubeconfigs/`],
   look: (args, host) => ({
-    source: ask(fetchedFile(args.src)),
+    source: ask(fileAt(args.src)),
+    digest: ask(digestOf(args.src)),
     target: askControl(controlFile(targetOf(args, host), [], undefined)),
   }),
   plan(seen, args, host): Plan<Seen> {
-    const { source } = seen;
+    const source = seen.source.followed;
+    const { sha256 } = seen.digest;
     const target = targetOf(args, host);
-    if (source.kind === 'missing' && args.fail_on_missing === false)
+    if (source === undefined && args.fail_on_missing === false)
       return unchanged(`${args.src} is not there`, { msg: `${args.src} is not there` });
-    if (source.kind === 'missing')
+    if (source === undefined)
       return refuse(`${args.src} does not exist on the host`, 'Correct src, or set fail_on_missing: false.');
-    if (source.kind === 'not-a-file')
+    if (source.type !== 'file' || sha256 === undefined)
       return refuse(`${args.src} is no regular file`, 'Only files are fetched; archive a folder first.');
-    if (source.kind === 'too-large')
-      return refuse(`${args.src} is larger than 10 MiB`, 'Bring large files with scp.');
-    const result = { dest: target, checksum_sha256: source.sha256 };
+    const result = { dest: target, checksum_sha256: sha256 };
     if (seen.target.kind === 'directory')
       return refuse(`${target} is a folder on the control node`, 'End dest with a slash.');
-    if (seen.target.kind === 'file' && seen.target.sha256 === source.sha256)
+    if (seen.target.kind === 'file' && seen.target.sha256 === sha256)
       return unchanged(`${target} is the same`, result);
     return change(
       seen.target.kind === 'missing' ? `${target} is not there` : `${target} differs`,
-      [{ kind: 'save', path: target, content: source.bytes, mode: '0600' }],
-      { touches: [], result: () => result },
+      [
+        {
+          kind: 'collect',
+          source: args.src,
+          path: target,
+          mode: '0600',
+          sizeBytes: source.sizeBytes ?? 0,
+          sha256,
+        },
+      ],
+      // What arrives is compared by the engine. To look again would fail for whatever is being written to: a log.
+      { imperative: true, touches: [], result: () => result },
     );
   },
 });

@@ -1,12 +1,13 @@
 import { type ShellScript, sh } from '../core/shell.ts';
 import type { FileStat } from '../facts/file.ts';
-import { mode, optional, text } from './arguments.ts';
+import { anything, mode, optional, text } from './arguments.ts';
 
 /** The arguments of every step that makes a file. */
 export const attributeArguments = {
   mode: optional(mode('Permission bits.')),
   owner: optional(text('Name or number of the owning user.')),
   group: optional(text('Name or number of the owning group.')),
+  unsafe_writes: optional(anything('Ignored: a file is replaced whole, or not at all.')),
 };
 
 /** What is asked of a file's attributes; what is absent stays as it is. */

@@ -30,6 +30,18 @@ const args = Type.Object(
     ...attributeArguments,
     recurse: optional(flag('Sets owner, group and mode on everything in a directory too.')),
     follow: optional(flag('Attributes are set on what a link points to. Default true.')),
+    access_time: optional(
+      choice(
+        ['preserve', 'now'],
+        'With state: touch, whether the time of the last reading stays. Default now.',
+      ),
+    ),
+    modification_time: optional(
+      choice(
+        ['preserve', 'now'],
+        'With state: touch, whether the time of the last change stays. Default now.',
+      ),
+    ),
     force: optional(
       flag('A link may replace a file or an empty directory, and may point to what does not exist (yet).'),
     ),
@@ -98,7 +110,14 @@ export const fileStep = defineStep<typeof args, Seen>({
   },
 });
 
-const { state: _state, src: _src, recurse, ...pathArgs } = args.properties;
+const {
+  state: _state,
+  src: _src,
+  access_time: _access,
+  modification_time: _modification,
+  recurse,
+  ...pathArgs
+} = args.properties;
 const directoryArgs = Type.Object({ ...pathArgs, recurse }, { additionalProperties: false });
 
 /** `file` with `state: directory`. */
@@ -135,6 +154,8 @@ export const linkStep = defineStep<typeof linkArgs, Seen>({
 
 interface FileArgs {
   readonly path: string;
+  readonly access_time?: 'preserve' | 'now';
+  readonly modification_time?: 'preserve' | 'now';
   readonly src?: string;
   readonly mode?: string;
   readonly owner?: string;
@@ -294,7 +315,10 @@ function planAttributes(seen: Seen, args: FileArgs): Plan<Seen> {
 function planTouch(seen: Seen, args: FileArgs): Plan<Seen> {
   const { path } = args;
   const now = seen.file.followed;
-  const scripts = [sh`touch -- ${path}`];
+  const keeps = { access: args.access_time === 'preserve', change: args.modification_time === 'preserve' };
+  if (now !== undefined && keeps.access && keeps.change) return planAttributes(seen, args);
+  const which = keeps.access ? ['-m'] : keeps.change ? ['-a'] : [];
+  const scripts = [sh`touch ${which} -- ${path}`];
   if (now === undefined) {
     const mode = resolveMode(args.mode ?? '0644', '0644', false);
     const made: FileStat = {

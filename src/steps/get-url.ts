@@ -34,6 +34,7 @@ const args = Type.Object(
     validate_certs: optional(flag('Whether the certificate of the server must be valid. Default true.')),
     http_agent: optional(anything('Ignored.')),
     force_basic_auth: optional(anything('Ignored: a given user is always sent.')),
+    decompress: optional(anything('Ignored: what lands is what the server has.')),
     tmp_dest: optional(anything('Ignored: it lands beside dest first.')),
     use_proxy: optional(anything('Ignored: the environment decides.')),
   },

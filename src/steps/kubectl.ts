@@ -40,8 +40,15 @@ const waiting = {
       'The server through which the cluster is spoken to. Default: this host if it is one, else the first server of its cluster.',
     ),
   ),
+  wait_sleep: optional(whole('Seconds between two looks while waiting. Default 1.', { minimum: 1 })),
   kubeconfig: optional(anything('Ignored: the server speaks for itself.')),
   context: optional(anything('Ignored: the server speaks for itself.')),
+  host: optional(anything('Ignored: the server speaks for itself.')),
+  api_key: optional(anything('Ignored: the server speaks for itself.')),
+  ca_cert: optional(anything('Ignored: the server speaks for itself.', { aliases: ['ssl_ca_cert'] })),
+  client_cert: optional(anything('Ignored: the server speaks for itself.', { aliases: ['cert_file'] })),
+  client_key: optional(anything('Ignored: the server speaks for itself.', { aliases: ['key_file'] })),
+  validate_certs: optional(anything('Ignored: the server speaks for itself.', { aliases: ['verify_ssl'] })),
 };
 
 const args = Type.Object(
@@ -175,7 +182,7 @@ function planPresent(
         holds: (found) =>
           'unavailable' in found ? found.unavailable : (firstNotReady(found, conditionOf(args)) ?? true),
         deadlineMs: seconds * 1000,
-        everyMs: 1000,
+        everyMs: (args.wait_sleep ?? 1) * 1000,
       }),
     );
   }
@@ -200,7 +207,9 @@ const infoArgs = Type.Object(
     kind: text('What is looked for: Deployment, pods, helmcharts.helm.cattle.io.'),
     name: optional(text('The name of one.')),
     namespace: optional(text('Where. Default: all namespaces, or with a name, default.')),
-    api_version: optional(text('Its apiVersion, where several kinds have the name.', { aliases: ['api'] })),
+    api_version: optional(
+      text('Its apiVersion, where several kinds have the name.', { aliases: ['api', 'version'] }),
+    ),
     label_selectors: optional(list('Only those with these labels: app=web.')),
     field_selectors: optional(list('Only those with these fields: status.phase=Running.')),
     ...waiting,
@@ -248,7 +257,7 @@ export const k8sInfoStep = defineStep<typeof infoArgs, InfoSeen>({
                 ? (missing ?? 'none is there')
                 : (firstNotReady(now, wanted) ?? true),
           deadlineMs: (args.wait_timeout ?? usualWaitSeconds) * 1000,
-          everyMs: 1000,
+          everyMs: (args.wait_sleep ?? 1) * 1000,
         }),
       ],
       { changesNothing: true, touches: ['kubernetes:*'], result: () => result },

@@ -17,8 +17,8 @@ const args = Type.Object(
     fstype: optional(text('Type of the filesystem.')),
     opts: optional(text('Options. Default defaults.')),
     state: choice(
-      ['mounted', 'present', 'unmounted', 'absent', 'remounted', 'ephemeral'],
-      'mounted: now and at boot. present: at boot. ephemeral: now. unmounted: not now. absent: neither now nor at boot, the folder gone. remounted: mounted anew on every run.',
+      ['mounted', 'present', 'unmounted', 'absent', 'absent_from_fstab', 'remounted', 'ephemeral'],
+      'mounted: now and at boot. present: at boot. ephemeral: now. unmounted: not now. absent: neither now nor at boot, the folder gone. absent_from_fstab: not at boot. remounted: mounted anew on every run.',
     ),
     dump: optional(text('Fifth field of fstab. Default 0.')),
     passno: optional(text('Sixth field of fstab. Default 0.')),
@@ -81,7 +81,10 @@ export const mountStep = defineStep<typeof args, Seen>({
           .map(fstabWord)
           .join(' ')
       : undefined;
-    const next = wantsEntry || state === 'absent' ? withMount(before, target, entry) : before;
+    const next =
+      wantsEntry || state === 'absent' || state === 'absent_from_fstab'
+        ? withMount(before, target, entry)
+        : before;
     if (next !== before) {
       const landing = landFile(seen, {
         path: fstab,

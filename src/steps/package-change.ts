@@ -249,7 +249,7 @@ function installScript(
     }
     case 'zypper':
       return zypperScript(
-        sh`zypper --non-interactive -q ${wanted.noGpgCheck === true ? ['--no-gpg-checks'] : []} install --auto-agree-with-licenses ${wanted.allowDowngrade === true ? ['--oldpackage'] : []} ${wanted.extraArgs ?? []} ${specs}`,
+        sh`zypper --non-interactive -q ${wanted.noGpgCheck === true ? ['--no-gpg-checks'] : []} install --auto-agree-with-licenses ${wanted.installRecommends === true ? [] : ['--no-recommends']} ${wanted.allowDowngrade === true ? ['--oldpackage'] : []} ${wanted.extraArgs ?? []} ${specs}`,
       );
     case 'pacman':
       return sh`pacman -S --noconfirm ${latest ? [] : ['--needed']} ${wanted.extraArgs ?? []} ${specs.map((spec) => spec.replace(/=.*$/, ''))}`;

@@ -1,15 +1,18 @@
 import { Type } from '@sinclair/typebox';
 import { ask } from '../engine/fact.ts';
-import { defineStep } from '../engine/step.ts';
+import { defineStep, type Plan } from '../engine/step.ts';
 import { type PackageState, packageManagers, packages } from '../facts/package.ts';
+import { type SystemUpgrades, systemUpgrades } from '../facts/system-upgrades.ts';
 import { choice, flag, list, optional, whole } from './arguments.ts';
 import { packageName, planPackages } from './package-change.ts';
+import { isEverything, planUpgradeAll } from './upgrade-all.ts';
 
 const args = Type.Object(
   {
-    name: list("Packages, under the names of the host's own distribution; `name=version` for one version.", {
-      aliases: ['pkg'],
-    }),
+    name: list(
+      "Packages, under the names of the host's own distribution; `name=version` for one version. '*' with state: latest: all.",
+      { aliases: ['pkg'] },
+    ),
     state: optional(
       choice(
         ['present', 'installed', 'latest', 'absent', 'removed'],
@@ -29,11 +32,16 @@ const args = Type.Object(
   { additionalProperties: false },
 );
 
+interface Seen {
+  readonly packages: PackageState;
+  readonly upgrades?: SystemUpgrades;
+}
+
 /** How old lists may be by default, in seconds. */
 export const LISTS_VALID_S = 3600;
 
 /** Ansible's `package`, for every package manager that fleet knows. */
-export const packageStep = defineStep<typeof args, { packages: PackageState }>({
+export const packageStep = defineStep<typeof args, Seen>({
   name: 'package',
   summary: 'Packages are installed, newest, or gone, by the package manager of the host.',
   args,
@@ -47,19 +55,21 @@ export const packageStep = defineStep<typeof args, { packages: PackageState }>({
     return {
       packages: ask(
         packages(
-          args.name.map((one) => packageName(one).name),
+          args.name.map((one) => packageName(one).name).filter((one) => one !== '*'),
           manager,
-          args.state === 'latest',
+          args.state === 'latest' && !isEverything(args),
         ),
       ),
+      ...(isEverything(args) ? { upgrades: ask(systemUpgrades) } : {}),
     };
   },
-  plan(seen, args) {
+  plan(seen, args): Plan<Seen> {
+    if (seen.upgrades !== undefined) return planUpgradeAll(seen.upgrades);
     return planPackages(seen, {
       names: args.name,
       state: packageState(args.state),
       ...(args.update_cache === true ? { refreshOlderThanS: args.cache_valid_time ?? LISTS_VALID_S } : {}),
-    });
+    }) as Plan<Seen>;
   },
 });
 

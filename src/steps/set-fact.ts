@@ -3,7 +3,7 @@ import { defineStep, refuse, unchanged } from '../engine/step.ts';
 import { flag, optional } from './arguments.ts';
 
 const args = Type.Object(
-  { cacheable: optional(flag('Ignored: facts live as long as the run.')) },
+  { cacheable: optional(flag('They are in ansible_facts, too. No cache outlives the run.')) },
   { additionalProperties: true, description: 'Names and values of the variables to set on this host.' },
 );
 
@@ -16,7 +16,7 @@ export const setFactStep = defineStep<typeof args, Record<never, never>>({
   readsOnly: true,
   look: () => ({}),
   plan(_seen, args) {
-    const { cacheable: _ignored, ...facts } = args as Record<string, unknown>;
+    const { cacheable, ...facts } = args as Record<string, unknown>;
     const wrong = Object.keys(facts).find((name) => !/^[A-Za-z_]\w*$/.test(name));
     if (wrong !== undefined)
       return refuse(
@@ -25,6 +25,9 @@ export const setFactStep = defineStep<typeof args, Record<never, never>>({
       );
     if (Object.keys(facts).length === 0)
       return refuse('no variable is given', 'Write `set_fact: name=value`.');
-    return unchanged(`sets ${Object.keys(facts).join(', ')}`, { ansible_facts: facts });
+    return unchanged(`sets ${Object.keys(facts).join(', ')}`, {
+      ansible_facts: facts,
+      ...(cacheable === true ? { _ansible_facts_cacheable: true } : {}),
+    });
   },
 });

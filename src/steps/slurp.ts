@@ -27,7 +27,10 @@ export const slurpStep = defineStep<typeof args, Seen>({
     if (source.kind === 'missing') return refuse(`${args.src} does not exist on the host`, 'Correct src.');
     if (source.kind === 'not-a-file') return refuse(`${args.src} is no regular file`, 'Name a file.');
     if (source.kind === 'too-large')
-      return refuse(`${args.src} is larger than 10 MiB`, 'Ask for a part of it with a command.');
+      return refuse(
+        `${args.src} is larger than 10 MiB, which is more than a variable should hold`,
+        'Bring it to the control node with fetch, or ask for a part of it with a command.',
+      );
     return unchanged(`${args.src} is read`, {
       source: args.src,
       encoding: 'base64',

@@ -1,14 +1,13 @@
 import { Type } from '@sinclair/typebox';
-import { lines, type ShellScript, sh } from '../core/shell.ts';
 import type { Action } from '../engine/action.ts';
 import { ask, type Questions } from '../engine/fact.ts';
 import { change, defineStep, type Plan, refuse, unchanged, unchangedBut } from '../engine/step.ts';
 import { type K3sTraces, k3sTraces } from '../facts/k3s-traces.ts';
-import type { PackageManager } from '../facts/package.ts';
 import { type SystemUpgrades, systemUpgrades } from '../facts/system-upgrades.ts';
 import { binaryPath } from '../k3s/paths.ts';
 import { flag, optional, whole } from './arguments.ts';
 import { k3sNode } from './k3s-node.ts';
+import { upgradeAllScripts } from './upgrade-all.ts';
 
 const args = Type.Object(
   {
@@ -25,21 +24,6 @@ interface Seen {
   readonly upgrades?: SystemUpgrades;
   readonly traces?: K3sTraces;
 }
-
-const scripts: Readonly<Record<PackageManager, ShellScript>> = {
-  apt: lines(
-    sh`export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 LC_ALL=C`,
-    sh`apt-get -y -q -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold -o DPkg::Lock::Timeout=120 full-upgrade`,
-  ),
-  dnf: sh`dnf -y -q upgrade`,
-  yum: sh`yum -y -q update`,
-  // Systems with a read-only root take their updates into the next boot. 102 and 103: a reboot is due, as it will be.
-  zypper: sh`if command -v transactional-update >/dev/null 2>&1; then transactional-update -n up
-else c='update'; if grep -q '^ID="\\{0,1\\}opensuse-tumbleweed' /etc/os-release; then c=dist-upgrade; fi
-zypper --non-interactive -q "$c" --auto-agree-with-licenses; s=$?; case $s in 100|101|102|103|106) exit 0 ;; *) exit "$s" ;; esac; fi`,
-  pacman: sh`pacman -Su --noconfirm`,
-  apk: sh`apk upgrade -q`,
-};
 
 /** What was installed is used only after a reboot, so there is always one. */
 export const systemUpgradeStep = defineStep<typeof args, Seen>({
@@ -74,7 +58,7 @@ export const systemUpgradeStep = defineStep<typeof args, Seen>({
     const upgrade: Action = {
       kind: 'run',
       what: `upgrade ${many}`,
-      script: scripts[manager],
+      script: upgradeAllScripts[manager],
       survives: true,
       deadlineMs: 2 * 60 * 60_000,
     };

@@ -6,7 +6,7 @@ import { defineStep, type Plan, refuse } from '../engine/step.ts';
 import { type ControlFile, controlFile } from '../facts/control-file.ts';
 import { type Content, contentOf, digestOf, type FileState, fileAt } from '../facts/file.ts';
 import { type Identity, identity } from '../facts/identity.ts';
-import { flag, optional, path, text } from './arguments.ts';
+import { anything, flag, optional, path, text } from './arguments.ts';
 import { missingSource, openedVault } from './copy.ts';
 import { attributeArguments } from './file-attributes.ts';
 import { landFile, worldReadable } from './landed-file.ts';
@@ -24,6 +24,9 @@ const args = Type.Object(
     validate: optional(
       text('A command that must accept the new file before it lands; %s stands for its path.'),
     ),
+    trim_blocks: optional(flag('Whether the newline behind a {% … %} goes. Default true.')),
+    lstrip_blocks: optional(flag('Whether blanks before a {% … %} go that begins its line. Default false.')),
+    output_encoding: optional(anything('Ignored: files are written in UTF-8.')),
     newline_sequence: optional(text('What ends a line: "\\n" (the default), "\\r\\n" or "\\r".')),
   },
   { additionalProperties: false },
@@ -71,9 +74,8 @@ export const templateStep = defineStep<typeof args, Seen>({
       ? host.vars
       : host.vars.with({ ansible_managed: 'Ansible managed' });
     const opened = openedVault(source.bytes, host, undefined);
-    const text = renderFile(opened?.reveal() ?? source.bytes.toString('utf8'), (value) =>
-      scope.template(value, { file: source.path }),
-    );
+    const template = withWhitespace(opened?.reveal() ?? source.bytes.toString('utf8'), args);
+    const text = renderFile(template, (value) => scope.template(value, { file: source.path }));
     const rendered = opened === undefined || text instanceof Secret ? text : new Secret(text);
     const ending = (args.newline_sequence ?? '\n').replaceAll('\\r', '\r').replaceAll('\\n', '\n');
     return landFile(seen, {
@@ -92,6 +94,17 @@ export const templateStep = defineStep<typeof args, Seen>({
 
 function targetOf(src: string, dest: string): string {
   return dest.endsWith('/') ? posix.join(dest, posix.basename(src).replace(/\.j2$/, '')) : dest;
+}
+
+/** A template with what the arguments say of its white space in its first line, unless it says so itself. */
+function withWhitespace(
+  template: string,
+  { trim_blocks, lstrip_blocks }: { trim_blocks?: boolean; lstrip_blocks?: boolean },
+): string {
+  if ((trim_blocks ?? true) && lstrip_blocks !== true) return template;
+  if (template.startsWith('#jinja2:') || !/\{[%#]/.test(template)) return template;
+  const word = (flag: boolean): string => (flag ? 'True' : 'False');
+  return `#jinja2: trim_blocks: ${word(trim_blocks ?? true)}, lstrip_blocks: ${word(lstrip_blocks ?? false)}\n${template}`;
 }
 
 /**

@@ -4,7 +4,7 @@ import type { Action } from '../engine/action.ts';
 import { ask } from '../engine/fact.ts';
 import { change, defineStep, type Plan, refuse, unchanged } from '../engine/step.ts';
 import { type UfwState, ufwState } from '../facts/firewall.ts';
-import { choice, flag, optional, text } from './arguments.ts';
+import { choice, flag, optional, text, whole } from './arguments.ts';
 
 const args = Type.Object(
   {
@@ -17,7 +17,9 @@ const args = Type.Object(
     rule: optional(choice(['allow', 'deny', 'reject', 'limit'], 'What a rule does.')),
     port: optional(text('Port or ports: 6443, 30000:32767, 80,443.', { aliases: ['to_port'] })),
     proto: optional(
-      choice(['any', 'tcp', 'udp', 'ipv6', 'esp', 'ah', 'gre', 'igmp'], 'Protocol. Default any.'),
+      choice(['any', 'tcp', 'udp', 'ipv6', 'esp', 'ah', 'gre', 'igmp'], 'Protocol. Default any.', {
+        aliases: ['protocol'],
+      }),
     ),
     from_ip: optional(text('Where from: an address or network. Default any.', { aliases: ['from', 'src'] })),
     from_port: optional(text('Port it comes from.')),
@@ -29,6 +31,14 @@ const args = Type.Object(
       ),
     ),
     interface: optional(text('Only on this interface.', { aliases: ['if'] })),
+    interface_in: optional(text('Only what comes in on this interface.', { aliases: ['if_in'] })),
+    interface_out: optional(text('Only what goes out on this interface.', { aliases: ['if_out'] })),
+    log: optional(flag('What matches the rule is logged.')),
+    insert: optional(
+      whole('The place of a new rule among all, from 1; a rule that is there stays in its place.', {
+        minimum: 1,
+      }),
+    ),
     name: optional(text('An application profile, for instance OpenSSH.', { aliases: ['app'] })),
     default: optional(
       choice(
@@ -106,6 +116,7 @@ export const ufwStep = defineStep<typeof args, Seen>({
       if (args.delete !== true && !isThere) {
         act(`there is no rule ${listed}`, [
           ...route,
+          ...(args.insert === undefined ? [] : ['insert', String(args.insert)]),
           ...rule,
           ...(args.comment === undefined ? [] : ['comment', args.comment]),
         ]);
@@ -137,24 +148,42 @@ interface RuleArgs {
   readonly to_ip?: string;
   readonly direction?: string;
   readonly interface?: string;
+  readonly interface_in?: string;
+  readonly interface_out?: string;
+  readonly log?: boolean;
   readonly name?: string;
+}
+
+/** `in on eth0 out on eth1 log`: what stands between the verb of a rule and its addresses. */
+function passageWords(args: RuleArgs): {
+  readonly direction?: 'in' | 'out';
+  readonly words: readonly string[];
+} {
+  const direction =
+    args.direction === undefined ? undefined : args.direction.startsWith('out') ? 'out' : 'in';
+  const log = args.log === true ? ['log'] : [];
+  const interfaces = [
+    ...(args.interface_in === undefined ? [] : ['in', 'on', args.interface_in]),
+    ...(args.interface_out === undefined ? [] : ['out', 'on', args.interface_out]),
+  ];
+  if (interfaces.length > 0) return { words: [...interfaces, ...log] };
+  if (args.interface !== undefined) return { words: [direction ?? 'in', 'on', args.interface, ...log] };
+  return { ...(direction === undefined ? {} : { direction }), words: log };
 }
 
 /** The long form of a rule, which ufw takes for every rule. */
 function ruleWords(args: RuleArgs, rule: string): readonly string[] {
-  const direction = args.direction === undefined ? [] : [args.direction.startsWith('out') ? 'out' : 'in'];
-  const on = args.interface === undefined ? [] : ['on', args.interface];
+  const passage = passageWords(args);
+  const way = [...(passage.direction === undefined ? [] : [passage.direction]), ...passage.words];
   if (args.name !== undefined)
     return [
       rule,
-      ...direction,
-      ...on,
+      ...way,
       ...(args.from_ip === undefined ? [args.name] : ['from', args.from_ip, 'to', 'any', 'app', args.name]),
     ];
   return [
     rule,
-    ...direction,
-    ...on,
+    ...way,
     'from',
     args.from_ip ?? 'any',
     ...(args.from_port === undefined ? [] : ['port', args.from_port]),
@@ -168,23 +197,23 @@ function ruleWords(args: RuleArgs, rule: string): readonly string[] {
 /** As `ufw show added` prints it: short where it can be (`allow 6443/tcp`), long where an address is in it. */
 export function listedAs(args: RuleArgs, rule: string): string {
   const any = (address: string | undefined) => address === undefined || address === 'any';
-  const direction = args.direction?.startsWith('out') ? ['out'] : args.interface === undefined ? [] : ['in'];
-  const on = args.interface === undefined ? [] : ['on', args.interface];
+  const { direction, words } = passageWords(args);
+  const way = [...(direction === 'out' ? ['out'] : []), ...words];
+  const anywhere = (args.interface ?? args.interface_in ?? args.interface_out) === undefined;
   const proto = args.proto === undefined || args.proto === 'any' ? undefined : args.proto;
-  if (args.name !== undefined && any(args.from_ip)) return [rule, ...direction, ...on, args.name].join(' ');
+  if (args.name !== undefined && any(args.from_ip)) return [rule, ...way, args.name].join(' ');
   if (
     any(args.from_ip) &&
     any(args.to_ip) &&
     args.from_port === undefined &&
-    args.interface === undefined &&
+    anywhere &&
     args.port !== undefined
   ) {
-    return [rule, ...direction, `${args.port}${proto === undefined ? '' : `/${proto}`}`].join(' ');
+    return [rule, ...way, `${args.port}${proto === undefined ? '' : `/${proto}`}`].join(' ');
   }
   return [
     rule,
-    ...direction,
-    ...on,
+    ...way,
     ...(any(args.from_ip) && args.from_port === undefined ? [] : ['from', args.from_ip ?? 'any']),
     ...(args.from_port === undefined ? [] : ['port', args.from_port]),
     ...(any(args.to_ip) && args.port === undefined && args.name === undefined

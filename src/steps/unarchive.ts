@@ -16,24 +16,24 @@ import {
 } from '../facts/file.ts';
 import { anything, flag, list, optional, path, text } from './arguments.ts';
 import { missingSource } from './copy.ts';
+import { downloadScript } from './download.ts';
 import { attributeArguments } from './file-attributes.ts';
 
 const args = Type.Object(
   {
     src: text(
-      'An archive on the control node (tar, also gz, bz2, xz, zst; zip), or with remote_src on the host.',
+      'An archive on the control node (tar, also gz, bz2, xz, zst; zip), or with remote_src on the host, or an address from which the host fetches it (once; get_url with a checksum, then remote_src, also checks it).',
     ),
     dest: path('The folder it is unpacked into, which must exist.'),
-    remote_src: optional(
-      flag('src is on the host. Fetch it with get_url first.', { aliases: ['copy_remote'] }),
-    ),
+    remote_src: optional(flag('src is on the host, or an address.', { aliases: ['copy_remote'] })),
+    copy: optional(flag('The opposite of remote_src, as older playbooks have it.')),
     creates: optional(path('Does not unpack when this exists.')),
     extra_opts: optional(list('More arguments for tar or unzip.')),
     exclude: optional(list('Names in the archive to leave out.')),
     include: optional(list('The only names in the archive to unpack.')),
     keep_newer: optional(flag('Does not replace files that are newer than those in the archive.')),
     list_files: optional(anything('Ignored.')),
-    validate_certs: optional(anything('Ignored: URLs are fetched by get_url.')),
+    validate_certs: optional(flag('Whether the certificate of the server must be valid. Default true.')),
     decrypt: optional(anything('Ignored.')),
     ...attributeArguments,
   },
@@ -63,17 +63,16 @@ export const unarchiveStep = defineStep<typeof args, Seen>({
       dest: ask(fileAt(args.dest)),
       note: ask(contentOf(noteOf(args))),
       ...(args.creates === undefined ? {} : { creates: ask(fileAt(args.creates)) }),
-      ...(args.remote_src === true
-        ? { remote: ask(digestOf(args.src)) }
-        : { source: askControl(controlFile(args.src, host.searchPath, 'files')) }),
+      ...(isAddress(args.src)
+        ? {}
+        : isOnHost(args)
+          ? { remote: ask(digestOf(args.src)) }
+          : { source: askControl(controlFile(args.src, host.searchPath, 'files')) }),
     };
   },
   plan(seen, args, host): Plan<Seen> {
-    if (/^(https?|ftp):/.test(args.src))
-      return refuse(
-        'src is an address',
-        'Fetch it with get_url and its checksum first, then unarchive it with remote_src: true.',
-      );
+    if (isAddress(args.src) && !isOnHost(args))
+      return refuse('src is an address', 'Say that the host shall fetch it: remote_src: true.');
     if (args.creates !== undefined && seen.creates?.self !== undefined)
       return unchanged(`${args.creates} exists`);
     if (seen.dest.followed?.type !== 'directory') {
@@ -82,16 +81,16 @@ export const unarchiveStep = defineStep<typeof args, Seen>({
     const { source } = seen;
     if (source?.kind === 'missing') return missingSource(args.src, source, host);
     if (source?.kind === 'directory') return refuse(`${source.path} is a folder`, 'Use copy for folders.');
-    const sha256 = source?.sha256 ?? seen.remote?.sha256;
-    if (sha256 === undefined)
-      return refuse(`${args.src} does not exist on the host`, 'Bring it there first.');
-    const note = `${sha256}\n`;
+    const known = isAddress(args.src) ? args.src : (source?.sha256 ?? seen.remote?.sha256);
+    if (known === undefined) return refuse(`${args.src} does not exist on the host`, 'Bring it there first.');
+    const note = `${known}\n`;
     if (seen.note.text === note)
       return unchanged(`this ${posix.basename(args.src)} was unpacked into ${args.dest}`, {
         dest: args.dest,
         src: args.src,
       });
-    const staged = source === undefined ? args.src : `${noteOf(args)}.archive`;
+    const isStaged = source !== undefined || isAddress(args.src);
+    const staged = isStaged ? `${noteOf(args)}.archive` : args.src;
     const actions: Action[] = [
       {
         kind: 'run',
@@ -109,6 +108,25 @@ export const unarchiveStep = defineStep<typeof args, Seen>({
         group: 'root',
       });
     }
+    if (isAddress(args.src)) {
+      actions.push({
+        kind: 'run',
+        what: `fetch ${args.src}`,
+        survives: true,
+        deadlineMs: 30 * 60_000,
+        script: downloadScript({
+          url: args.src,
+          target: staged,
+          mode: '0600',
+          owner: 'root',
+          group: 'root',
+          headers: [],
+          connectTimeoutS: 10,
+          insecure: args.validate_certs === false,
+          backup: false,
+        }),
+      });
+    }
     actions.push(
       {
         kind: 'run',
@@ -117,7 +135,7 @@ export const unarchiveStep = defineStep<typeof args, Seen>({
         survives: true,
         deadlineMs: 30 * 60_000,
       },
-      ...(source === undefined ? [] : [{ kind: 'remove', path: staged } satisfies Action]),
+      ...(isStaged ? [{ kind: 'remove', path: staged } satisfies Action] : []),
       { kind: 'run', what: 'note what was unpacked', script: sh`printf %s ${note} >${noteOf(args)}` },
     );
     const [first, ...rest] = actions;
@@ -135,6 +153,14 @@ export const unarchiveStep = defineStep<typeof args, Seen>({
     );
   },
 });
+
+function isAddress(src: string): boolean {
+  return /^(https?|ftp):\/\//.test(src);
+}
+
+function isOnHost(args: { readonly remote_src?: boolean; readonly copy?: boolean }): boolean {
+  return args.remote_src ?? args.copy === false;
+}
 
 function noteOf(args: { dest: string; src: string }): string {
   const place = posix.normalize(args.dest).replace(/\/$/, '');

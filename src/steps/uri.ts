@@ -2,7 +2,18 @@ import { Type } from '@sinclair/typebox';
 import { reveal, Secret } from '../core/secret.ts';
 import { lines, sh } from '../core/shell.ts';
 import { change, defineStep, type Plan, refuse } from '../engine/step.ts';
-import { anything, choice, dictionary, flag, list, optional, secretText, text, whole } from './arguments.ts';
+import {
+  anything,
+  choice,
+  dictionary,
+  flag,
+  list,
+  optional,
+  path,
+  secretText,
+  text,
+  whole,
+} from './arguments.ts';
 import { type GuardSeen, guardArguments, guardedAway, guardQuestions } from './command-outcome.ts';
 import { curlWord } from './download.ts';
 
@@ -22,6 +33,11 @@ const args = Type.Object(
     url_password: optional(secretText('Password for the server.', { aliases: ['password'] })),
     validate_certs: optional(flag('Whether the certificate of the server must be valid. Default true.')),
     ca_path: optional(text('A file of certificates to believe.')),
+    client_cert: optional(path('A certificate to show to the server, with its key or beside client_key.')),
+    client_key: optional(path('The key of client_cert.')),
+    unix_socket: optional(path('A socket to ask instead of the address of the server.')),
+    force: optional(anything('Ignored: nothing is taken from a cache.')),
+    decompress: optional(anything('Ignored: no compressed answer is asked for.')),
     follow_redirects: optional(
       choice(['all', 'safe', 'none', 'urllib2', 'yes', 'no'], 'Default safe: only GET and HEAD follow.'),
     ),
@@ -72,6 +88,9 @@ export const uriStep = defineStep<typeof args, GuardSeen>({
           ]),
       ...(args.validate_certs === false ? ['insecure'] : []),
       ...(args.ca_path === undefined ? [] : [`cacert = ${curlWord(args.ca_path)}`]),
+      ...(args.client_cert === undefined ? [] : [`cert = ${curlWord(args.client_cert)}`]),
+      ...(args.client_key === undefined ? [] : [`key = ${curlWord(args.client_key)}`]),
+      ...(args.unix_socket === undefined ? [] : [`unix-socket = ${curlWord(args.unix_socket)}`]),
     ].join('\n');
     const timeout = args.timeout ?? 30;
     return change(

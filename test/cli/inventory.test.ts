@@ -1,7 +1,9 @@
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { completions } from '../../src/cli/commands/complete.ts';
+import { Secret } from '../../src/core/secret.ts';
+import { encryptVault } from '../../src/inventory/vault.ts';
 import { emptyFolder, fleet } from './run-fleet.ts';
 
 const token = 'correct-horse-battery-staple';
@@ -66,6 +68,21 @@ describe('an inventory', () => {
     });
   });
 
+  test('that cannot be read loses none of its warnings', () => {
+    const cwd = folderWith('all: {hosts: [a, b]}\n');
+    writeFileSync(join(cwd, 'doubtful.yml'), 'server: {hosts: {agent: {}}}\nagent: {hosts: {a1: {}}}\n');
+    const sources = ['-i', 'doubtful.yml', '-i', 'inventory.yml'];
+    const { code, out, err } = fleet(['validate', ...sources, '--output', 'json'], { cwd });
+    expect({ code, err }).toEqual({ code: 64, err: '' });
+    expect(JSON.parse(out)).toMatchObject({
+      valid: false,
+      errors: [{ where: { file: join(cwd, 'inventory.yml') } }],
+      warnings: [{ code: 'INVENTORY_NAME_SHARED', message: '"agent" names both a host and a group' }],
+    });
+    expect(fleet(['validate', ...sources], { cwd }).err).toContain('warning[INVENTORY_NAME_SHARED]');
+    expect(fleet(['inventory', ...sources], { cwd }).err).toContain('warning[INVENTORY_NAME_SHARED]');
+  });
+
   test('can be looked at as a tree, as Ansible lists it, and host by host', () => {
     const cwd = folderWith(text);
     expect(fleet(['inventory'], { cwd }).out).toContain('|--@server:\n  |  |  |--s1');
@@ -105,5 +122,30 @@ describe('an inventory', () => {
       's1',
     ]);
     expect(await completions(['ping', '-i', '/nowhere', 'a'])).toEqual([]);
+  });
+
+  test('with several clusters completes their names after --cluster', async () => {
+    const path = join(
+      folderWith(`east: {children: {east_server: {hosts: {e1: {}}}}, vars: {server_group: east_server, agent_group: none}}
+west: {children: {west_server: {hosts: {w1: {}}}}, vars: {server_group: west_server, agent_group: none}}
+`),
+      'inventory.yml',
+    );
+    expect(await completions(['up', '-i', path, '--cluster', ''])).toEqual([
+      ['east', 'cluster of 1'],
+      ['west', 'cluster of 1'],
+    ]);
+    expect(await completions(['up', '-i', path, '--cluster=w'])).toEqual([
+      ['--cluster=west', 'cluster of 1'],
+    ]);
+  });
+
+  test('with encrypted variables completes where the password is known without asking', async () => {
+    const folder = folderWith(text);
+    mkdirSync(join(folder, 'group_vars'));
+    writeFileSync(join(folder, 'group_vars', 'all.yml'), encryptVault('secret: thing\n', new Secret('open')));
+    writeFileSync(join(folder, 'password'), 'open\n');
+    const words = ['-i', join(folder, 'inventory.yml'), '--vault-password-file', join(folder, 'password')];
+    expect(await completions([...words, 'ping', 'a1'])).toEqual([['a1', 'host']]);
   });
 });

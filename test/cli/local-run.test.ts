@@ -138,6 +138,24 @@ describe.skipIf(!isRoot)('fleet run', () => {
     expect(out).toContain('[secret]');
   });
 
+  test('of the hosts in a file that --limit names, one a line', () => {
+    const cwd = emptyFolder();
+    writeFileSync(join(cwd, 'site.retry'), '# failed the last time\nb\n\n');
+    const run = (limit: string) => fleet(['run', ...local, '--limit', limit, '--', 'echo here'], { cwd });
+    expect(run('@site.retry').out).toBe('here\n');
+    expect(fleet(['ping', '--output', 'json', ...local, '--limit', '@site.retry'], { cwd }).out).toMatch(
+      /"host": ?"b"/,
+    );
+    expect(run('@site.retry,a').out.split('\n').filter(Boolean).sort()).toEqual(['a: here', 'b: here']);
+    expect(run('@none.retry')).toMatchObject({
+      code: 64,
+      err: expect.stringContaining('error[LIMIT_FILE] cannot read'),
+    });
+    // An empty list of hosts must not mean all of them.
+    writeFileSync(join(cwd, 'empty.retry'), '\n');
+    expect(run('@empty.retry')).toMatchObject({ code: 64, out: '' });
+  });
+
   test('takes any step', () => {
     const cwd = emptyFolder();
     const { code } = fleet(['run', ...local, 'a', '-m', 'directory', '-a', `path=${cwd}/d`], { cwd });

@@ -1,5 +1,8 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { repositoryRoot, runCommand } from '../fleet/docker.ts';
+import type { FakeFleet } from '../fleet/nodes.ts';
 
 /** The playbook that Ansible and fleet run. */
 export const hardenPlaybook = path.join(import.meta.dirname, 'harden.yml');
@@ -44,4 +47,54 @@ export async function playWithFleet(inventory: string, limit: string): Promise<P
       .map(({ task, item }) => `${String(task)}${item === undefined ? '' : ` (${String(item)})`}`),
     printed: `${stdout.slice(-6000)}\n${stderr.slice(-4000)}`,
   };
+}
+
+/** Runs the playbook with the Ansible of this machine, with pipelining, as who cares about speed does. */
+export async function playWithAnsible(inventory: string, limit: string): Promise<PlayOutcome> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'fleet-compat-'));
+  try {
+    const configuration = path.join(folder, 'ansible.cfg');
+    await writeFile(
+      configuration,
+      [
+        '[defaults]',
+        'interpreter_python = /usr/bin/python3',
+        'retry_files_enabled = false',
+        '[ssh_connection]',
+        'pipelining = true',
+        '',
+      ].join('\n'),
+    );
+    const begun = performance.now();
+    const { code, stdout, stderr } = await runCommand(
+      'ansible-playbook',
+      ['-i', inventory, '--limit', limit, hardenPlaybook],
+      { env: { ...process.env, ANSIBLE_CONFIG: configuration, ANSIBLE_NOCOLOR: '1' } },
+    );
+    const wallMs = performance.now() - begun;
+    const recap = /^\S+\s+: ok=\d+\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)/m.exec(stdout);
+    const changes: string[] = [];
+    let task = '';
+    for (const line of stdout.split('\n')) {
+      task = /^TASK \[(.*)\] \*/.exec(line)?.[1] ?? /^RUNNING HANDLER \[(.*)\] \*/.exec(line)?.[1] ?? task;
+      if (line.startsWith('changed:')) changes.push(task);
+    }
+    return {
+      code,
+      wallMs,
+      changed: Number(recap?.[1] ?? -1),
+      failed: Number(recap?.[2] ?? 1) + Number(recap?.[3] ?? 1),
+      changes,
+      printed: `${stdout.slice(-6000)}\n${stderr.slice(-4000)}`,
+    };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Lists of packages, and those to install, as a host that has been up for a day has them: the network is not what is measured. */
+export async function fetchPackages(nodes: FakeFleet): Promise<void> {
+  const fetch =
+    'apt-get update -q >/dev/null 2>&1; apt-get install -y -q --download-only --no-install-recommends cron logrotate ufw openssh-client less >/dev/null 2>&1';
+  await Promise.all(nodes.nodes.map((node) => nodes.exec(node, fetch)));
 }

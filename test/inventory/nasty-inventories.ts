@@ -556,6 +556,16 @@ if [ "$1" = --host ]; then echo "{\\"for\\": \\"$2\\"}"; else echo '{"web": ["a"
     patterns: ['web'],
   },
   'a child that is a host': { files: { 'h.ini': 'a\n[g]\nb\n[p:children]\ng\n' } },
+  'a priority of one, which is what all groups have': {
+    files: {
+      'h.yml':
+        'aa: {hosts: {h: }, vars: {x: aa, y: aa}}\nbb: {hosts: {h: }, vars: {ansible_group_priority: 1, x: bb}}\ncc: {hosts: {h: }, vars: {ansible_group_priority: 0, x: cc, y: cc}}\n',
+    },
+  },
+  'INI in a file that is called .yml': {
+    files: { 'h.yml': '# Proxies\n[proxy]\np1 x=1 # first\np2\n[proxy:vars]\ny=two\n' },
+    patterns: ['proxy'],
+  },
   'an empty file': { files: { 'h.yml': '' } },
   'only comments': {
     differs: 'a warning, and no second error about INI',

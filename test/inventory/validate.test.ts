@@ -44,6 +44,12 @@ describe('a cluster that is wrong', () => {
       ['K3S_SETTING 7:5', 'K3S_SETTING 8:5'],
     ],
     [
+      'an embedded registry for a release without one',
+      `${GOOD.replace('v1.33.4+k3s1', 'v1.28.5+k3s1')}    embedded_registry: yes\n`,
+      ['K3S_SETTING 7:5'],
+    ],
+    ['an embedded registry', `${GOOD}    embedded_registry: true\n`, []],
+    [
       'servers that disagree',
       GOOD.replace('s1: }', 's1: , s2: , s3: {extra_server_args: --flannel-backend=none}}'),
       ['SERVERS_DISAGREE'],

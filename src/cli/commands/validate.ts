@@ -15,7 +15,10 @@ export const validate: RunCommand = async (invocation) => {
   const isJson = settings.output === 'json';
   let doubts: readonly FleetError[] = [];
   try {
-    const fleet = await loadInventory(invocation);
+    const fleet = await loadInventory(invocation, undefined, undefined, (warnings) => {
+      doubts = warnings;
+      if (!isJson) for (const warning of warnings) console.warn(warning.toFault());
+    });
     const { cluster } = settings;
     const { errors, warnings } = validateFleet(fleet, cluster === undefined ? {} : { cluster });
     doubts = warnings;
