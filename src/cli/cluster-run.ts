@@ -32,6 +32,7 @@ export async function clusterRun(
       | 'restore-back'
       | 'rotate-certs'
       | 'rotate-token'
+      | 'rotate-ca'
       | 'rotate-encryption-keys';
     /** What the command says to its playbook; `-e` wins over it. */
     readonly vars?: Readonly<Record<string, unknown>>;
@@ -60,9 +61,12 @@ export async function clusterRun(
   return { ...run, clusterName: first === undefined ? cluster.name : settingsOf(first).clusterContext };
 }
 
-/** What `up` and `plan` say to site.yml. */
+/** What `up`, `upgrade` and `plan` say to site.yml. */
 export function siteVars(flags: OwnFlags): Readonly<Record<string, unknown>> {
-  return flags.has('prune') ? { prune_nodes: true } : {};
+  return {
+    ...(flags.has('prune') ? { prune_nodes: true } : {}),
+    ...(flags.has('allowRemovedApis') ? { allow_removed_apis: true } : {}),
+  };
 }
 
 /** The same inventory, seen as this cluster's: its groups are what the playbooks mean, and no other cluster's host is touched. */

@@ -1,5 +1,6 @@
 import { FleetError } from '../core/errors.ts';
 import type { Fact } from '../engine/fact.ts';
+import { type CaRotation, caRotation } from '../facts/k3s-ca-rotation.ts';
 import { type Installation, installation } from '../facts/k3s-installation.ts';
 import { apiReady } from '../facts/k3s-nodes.ts';
 import { type OldToken, oldTokens } from '../facts/k3s-old-tokens.ts';
@@ -35,6 +36,7 @@ export interface SeenServer {
   readonly oldTokens: readonly OldToken[];
   readonly restore: RestoreState | undefined;
   readonly rotation: TokenRotation | undefined;
+  readonly caRotation: CaRotation | undefined;
 }
 
 /** Asks the cluster's servers, all at once, in inventory order. */
@@ -66,6 +68,7 @@ export async function seenServers(
       oldTokens: of(asked.oldTokens) ?? [],
       restore: of(asked.restore),
       rotation: of(asked.rotation),
+      caRotation: of(asked.caRotation),
     };
   });
 }
@@ -82,6 +85,7 @@ function questionsTo(node: K3sNodeView) {
     oldTokens: oldTokens(folder),
     restore: restoreState(folder),
     rotation: tokenRotation(folder),
+    caRotation: caRotation(folder),
   };
 }
 

@@ -28,7 +28,14 @@ const forceBootstrap: Flag = {
   description:
     'Start a new cluster although servers that might hold one do not answer. Only where they are gone for good.',
 };
-
+const now: Flag = {
+  flags: '--now',
+  description: 'Restart and upgrade nodes outside of their maintenance_window too.',
+};
+const allowRemovedApis: Flag = {
+  flags: '--allow-removed-apis',
+  description: 'Go on although manifests of extra_manifests use APIs that the release does not serve.',
+};
 const prune: Flag = {
   flags: '--prune',
   description: 'Remove the nodes of the cluster that no host of the inventory is.',
@@ -117,7 +124,7 @@ export const commands: readonly Command[] = [
     details: 'Exit code 0: nothing to do. 2: there are changes. 1: a host failed or the plan is refused.',
     arguments: [],
     groups: all,
-    flags: [...startAt, tolerateDown, forceBootstrap, prune],
+    flags: [...startAt, tolerateDown, forceBootstrap, now, allowRemovedApis, prune],
     examples: ['fleet plan', 'fleet plan --limit agent --output json'],
     load: async () => (await import('./commands/plan.ts')).plan,
   },
@@ -129,7 +136,7 @@ export const commands: readonly Command[] = [
       '--yes acts at once. Running it again after a failure or Ctrl-C goes on from there.',
     arguments: [],
     groups: all,
-    flags: [...startAt, tolerateDown, forceBootstrap, prune],
+    flags: [...startAt, tolerateDown, forceBootstrap, now, allowRemovedApis, prune],
     examples: ['fleet up', 'fleet up --yes --diff', 'fleet up --limit agent3'],
     load: async () => (await import('./commands/up.ts')).up,
   },
@@ -148,6 +155,8 @@ export const commands: readonly Command[] = [
         description:
           'What to do where minor versions lie between: `auto` runs the newest release of each, or the releases to run, comma-separated.',
       },
+      now,
+      allowRemovedApis,
     ],
     examples: ['fleet upgrade --to v1.34.1+k3s1', 'fleet upgrade --to stable --upgrade-path auto --check'],
     load: async () => (await import('./commands/upgrade.ts')).upgrade,
@@ -192,7 +201,7 @@ export const commands: readonly Command[] = [
     summary: 'Run a playbook of your own',
     arguments: [{ name: '<file>', description: 'The playbook.', completes: 'file' }],
     groups: all,
-    flags: startAt,
+    flags: [...startAt, now],
     examples: ['fleet play harden.yml', 'fleet play harden.yml --check --diff'],
     load: async () => (await import('./commands/play.ts')).play,
   },
@@ -377,11 +386,11 @@ export const commands: readonly Command[] = [
   },
   {
     name: 'rotate',
-    summary: 'Replace certificates, the token or the encryption keys, in the right order',
+    summary: 'Replace certificates, their authorities, the token or the encryption keys, in the right order',
     details:
       '`certs`: new certificates and keys for every node, then the kubeconfig. `token`: k3s makes a new one, and every node is restarted ' +
       'with it. `encryption-keys`: all Secrets are encrypted with a new key. One server at a time, the next only when the last is ready; a ' +
-      'snapshot first. `ca` says how that is done by hand.',
+      'snapshot first. `ca`: new authorities that the old ones sign, so that nothing loses trust.',
     arguments: [
       {
         name: '<what>',
@@ -398,8 +407,8 @@ export const commands: readonly Command[] = [
     name: 'airgap',
     summary: 'Make, check, carry and tidy a folder for nodes without a network',
     details:
-      '`pull` fetches releases into a folder for the variable airgap_dir, verified against the published sums; run again, it goes on ' +
-      'where it stopped. `verify` reads every file of a folder, `ls` lists it, `prune` removes old releases, `pack` makes one file of it ' +
+      '`pull` fetches releases into a folder for the variable airgap_dir, and container images, Helm charts, manifests and SELinux ' +
+      'packages where it is told to, each verified against published sums; run again, it goes on where it stopped. `verify` reads every file of a folder, `ls` lists it, `prune` removes old releases, `pack` makes one file of it ' +
       '(or several, for a small stick) and `unpack` a folder again.',
     arguments: [
       {
@@ -418,12 +427,13 @@ export const commands: readonly Command[] = [
       {
         flags: '--version <versions>',
         description:
-          'pull: releases (v1.33.4+k3s1), minors (v1.33) or channels (stable), with commas between. Default: stable.',
+          'pull: releases (v1.33.4+k3s1), minors (v1.33) or channels (stable), with commas between. Default: those of the bundle that is there, else stable.',
         repeatable: true,
       },
       {
         flags: '--arch <architectures>',
-        description: 'pull: amd64, arm64, arm, with commas between. Default: amd64.',
+        description:
+          'pull: amd64, arm64, arm, with commas between. Default: those of the bundle that is there, else amd64.',
         repeatable: true,
       },
       {
@@ -448,6 +458,55 @@ export const commands: readonly Command[] = [
         description: 'pull: certificates in PEM to trust beside the usual ones.',
         completes: 'file',
       },
+      {
+        flags: '--images <images or path>',
+        description:
+          'pull: container images beside those of k3s, with commas between, or a file that lists them, one a line; for each of --arch.',
+        repeatable: true,
+        completes: 'file',
+      },
+      {
+        flags: '--registries <path>',
+        description:
+          "pull: mirrors, passwords and CAs of image registries, in the form of k3s' registries.yaml. What docker login left is used too.",
+        completes: 'file',
+      },
+      {
+        flags: '--chart <chart>',
+        description:
+          'pull: a Helm chart for the servers: https://HOST/PATH/NAME@VERSION, oci://HOST/PATH/NAME@VERSION, or REPO/NAME@VERSION as helm repo list knows it.',
+        repeatable: true,
+      },
+      {
+        flags: '--manifest <path or url>',
+        description: 'pull: a Kubernetes manifest for the servers.',
+        repeatable: true,
+        completes: 'file',
+      },
+      {
+        flags: '--selinux <systems>',
+        description:
+          "pull: k3s' SELinux policy and what it needs for el7, el8, el9, coreos, microos or slemicro, with commas between.",
+        repeatable: true,
+      },
+      {
+        flags: '--selinux-url <url>',
+        description:
+          'pull: a mirror of https://rpm.rancher.io/k3s/stable/common; name its key with --rpm-key.',
+      },
+      {
+        flags: '--rpm-repo <system=url>',
+        description:
+          'pull: a repository of the distribution with container-selinux and selinux-policy for a system of --selinux.',
+        repeatable: true,
+      },
+      {
+        flags: '--rpm-key <path or url>',
+        description:
+          'pull: a public key that nodes check packages with, beside those of Rancher and of their distribution.',
+        repeatable: true,
+        completes: 'file',
+      },
       { flags: '--jobs <number>', description: 'pull: downloads at the same time. Default: 4.' },
       {
         flags: '--sign-key <path>',
@@ -468,6 +527,8 @@ export const commands: readonly Command[] = [
     examples: [
       'fleet airgap pull --version v1.33.4+k3s1 --arch amd64,arm64 --out ./airgap',
       'fleet airgap pull --version v1.31,v1.33 --upgrade-path',
+      'fleet airgap pull --images busybox:1.36,registry.example.org/shop/web:2.1 --chart oci://registry.example.org/charts/shop@1.4.0',
+      'fleet airgap pull --selinux el9 --rpm-repo el9=https://mirror.example.org/rocky/9/AppStream/x86_64/os',
       'fleet airgap verify ./airgap --verify-key bundle.pub',
       'fleet airgap pack ./airgap --out /media/stick/k3s.tar --split 3900M',
       'fleet airgap unpack /media/stick/k3s.tar --out ./airgap',

@@ -9,8 +9,9 @@ import { accessTo } from './access.ts';
 import type { Invocation } from './command.ts';
 import type { Console } from './console.ts';
 import type { Wanted } from './drive.ts';
+import { Interrupted } from './interrupted.ts';
 import { type OpenedFleet, openFleet } from './open-fleet.ts';
-import { ask, askSecret, canAsk } from './prompt.ts';
+import { ask, askSecret, canAsk, confirm } from './prompt.ts';
 import { stepsHere } from './steps-here.ts';
 
 /** A run of a playbook, ready to be driven. */
@@ -62,13 +63,24 @@ export async function playbookRun(
     fleet: fleet.fleet,
     plays,
     ...(isRolling
-      ? { waves: clusterWaves(fleet.fleet, fleet.cluster(), { tolerateDown, forceBootstrap, limit }) }
+      ? {
+          waves: clusterWaves(fleet.fleet, fleet.cluster(), {
+            tolerateDown,
+            forceBootstrap,
+            limit,
+            atAnyTime: flags.has('now'),
+            clock: () => new Date(),
+          }),
+        }
       : {}),
     ...(tolerateDown ? { mayBeDown: fleet.cluster().nodes.map(({ name }) => name) } : {}),
     open: await accessTo(fleet, invocation, remoteUsersOf(plays)),
     checkArgs: (step, args, where) => readArguments(step, args, where),
     extraVars: { ...(forceBootstrap ? { force_bootstrap: true } : {}), ...fleet.extraVars },
     decrypt: fleet.decrypt,
+    ...(canAsk() && settings.output === 'text'
+      ? { confirmPause: (question) => console.aside(() => goesOn(question)) }
+      : {}),
     ...(flags.has('step') ? { confirmTask: stepByStep(console) } : {}),
     ...(settings.forks === undefined ? {} : { forks: settings.forks }),
     ...(what.lockFirst === undefined ? {} : { lockFirst: what.lockFirst }),
@@ -83,6 +95,14 @@ function remoteUsersOf(plays: readonly CompiledPlay[]): ReadonlyMap<string, stri
     for (const { name } of hosts) if (!users.has(name)) users.set(name, remoteUser);
   }
   return users;
+}
+
+/** Whether a paused rollout goes on. Ctrl-C at the question is a no: what was done is done, and nothing is at work. */
+function goesOn(question: string): Promise<boolean> {
+  return confirm(oneLine(question)).catch((thrown: unknown) => {
+    if (thrown instanceof Interrupted) return false;
+    throw thrown;
+  });
 }
 
 /** `--step`: no to this one, yes to it, or yes to all that follow. One question at a time, whoever asks. */

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { chmod, mkdir, rename, rm } from 'node:fs/promises';
-import { join, posix } from 'node:path';
+import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { FleetError } from '../core/errors.ts';
-import { sh } from '../core/shell.ts';
+import type { ShellScript } from '../core/shell.ts';
+import type { HostSession } from '../engine/host-session.ts';
 import { saveFile } from '../engine/save.ts';
 import { Sessions } from '../engine/sessions.ts';
 import { tokenAt } from '../facts/k3s-old-tokens.ts';
@@ -12,10 +13,10 @@ import { accessTo } from './access.ts';
 import { asRoot } from './ask-hosts.ts';
 import type { SeenServer } from './cluster-servers.ts';
 import type { Invocation } from './command.ts';
-import { holders } from './commands/snapshot.ts';
 import { type ExitCode, exit } from './exit-codes.ts';
 import type { OpenedFleet } from './open-fleet.ts';
 import { sealFrom, sealToken, tokenSuffix } from './sealed-token.ts';
+import { type SnapshotSource, sourceOf } from './snapshot-source.ts';
 
 /** How long a snapshot may take to arrive. */
 const fetchDeadlineMs = 2 * 60 * 60 * 1000;
@@ -28,16 +29,14 @@ export async function fetchSnapshot(
   name: string,
 ): Promise<ExitCode> {
   const { console, flags } = invocation;
-  const [holder] = holders(servers, name);
-  const file = holder?.snapshots?.files.find((one) => one.name === name);
-  if (holder?.snapshots === undefined || file === undefined) return exit.failed;
+  const { holder, at, from } = await sourceOf(invocation, opened, servers, name);
   const folder = flags.text('to') ?? '.';
   const path = join(folder, name);
-  const token = tokenAt(holder.oldTokens, file.at) ?? holder.data?.token;
+  const token = tokenAt(holder.oldTokens, at) ?? holder.data?.token;
   // Asked for before a long wait, not after it.
   const seal = flags.has('withoutToken') || token === undefined ? undefined : await sealFrom(invocation);
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  await fetchFile(invocation, opened, holder.host.name, posix.join(holder.snapshots.folder, name), path);
+  await fetchFile(invocation, opened, holder.host.name, from, path);
   if (token !== undefined && seal !== undefined) {
     await saveFile({
       kind: 'save',
@@ -60,7 +59,7 @@ async function fetchFile(
   invocation: Invocation,
   opened: OpenedFleet,
   host: string,
-  from: string,
+  from: SnapshotSource,
   to: string,
 ): Promise<void> {
   const temporary = `${to}.part`;
@@ -70,22 +69,23 @@ async function fetchFile(
     await chmod(temporary, 0o600).catch(() => {});
     const session = sessions.of(host, asRoot);
     const hash = createHash('sha256');
-    const sent = await session.runBeside(sh`cat -- ${from}`, {
+    let bytes = 0;
+    const sent = await session.runBeside(from.read, {
       deadlineMs: fetchDeadlineMs,
       onStdout: (chunk) => {
         hash.update(chunk);
+        bytes += chunk.length;
         out.write(chunk);
       },
     });
     out.end();
     await finished(out);
-    const there = await session.runBeside(sh`sha256sum -- ${from}`, { deadlineMs: fetchDeadlineMs });
-    const [sum = ''] = there.stdout.split(/\s/);
     const arrived = hash.digest('hex');
-    if (sent.code !== 0 || sum.replace(/^\\/, '') !== arrived) {
+    const sum = from.sum === undefined ? arrived : await sumBy(session, from.sum);
+    if (sent.code !== 0 || sum !== arrived || (from.sizeBytes > 0 && bytes !== from.sizeBytes)) {
       throw new FleetError({
         code: 'FETCH_DAMAGED',
-        message: `${from} did not arrive whole: ${sent.stderr.trim() || `sha256 ${arrived}, there ${sum}`}`,
+        message: `${from.what} did not arrive whole: ${sent.stderr.trim() || `${bytes} bytes of ${from.sizeBytes}, sha256 ${arrived}, there ${sum}`}`,
         host,
         fix: 'Run it again.',
       });
@@ -96,4 +96,10 @@ async function fetchFile(
     await rm(temporary, { force: true });
     await sessions.close();
   }
+}
+
+async function sumBy(session: HostSession, script: ShellScript): Promise<string> {
+  const { stdout } = await session.runBeside(script, { deadlineMs: fetchDeadlineMs });
+  const [sum = ''] = stdout.split(/\s/);
+  return sum.replace(/^\\/, '');
 }

@@ -3,7 +3,9 @@ import { basename, resolve } from 'node:path';
 import { FleetError } from '../core/errors.ts';
 import type { Secret } from '../core/secret.ts';
 import { tokenAt } from '../facts/k3s-old-tokens.ts';
+import { objectStoreOf } from '../k3s/object-store.ts';
 import { nearest } from '../playbook/nearest.ts';
+import { k3sSetting, usesObjectStore } from '../steps/k3s-snapshot-folder.ts';
 import { nameList, oneLine } from '../ui/wording.ts';
 import { clusterRun } from './cluster-run.ts';
 import { refuseWithoutEtcd, type SeenServer, seenServers } from './cluster-servers.ts';
@@ -46,6 +48,7 @@ export async function restoreSnapshot(
   const remaining = withoutHosts(opened, gone);
   if (flags.has('back')) return goBack(invocation, remaining, servers);
   const wanted = wantedRestore(invocation.arguments[1], flags.has('s3'), servers, new Date());
+  if (wanted.stored) refuseWithoutObjectStore(wanted.target);
   const token = await tokenFor(invocation, wanted);
   if (token !== undefined) console.redactor.add(token);
   const restore = await clusterRun(
@@ -182,6 +185,19 @@ export function wantedRestore(
   return { target, snapshot, file, stored, stamp, goesOn: begun !== undefined };
 }
 
+/** While a restore runs no API is there to tell a Secret. @throws FleetError OBJECT_STORE_UNKNOWN */
+function refuseWithoutObjectStore({ node, host }: SeenServer): void {
+  const store = usesObjectStore(node)
+    ? objectStoreOf((name) => k3sSetting(node, name))
+    : { because: 'etcd-s3 is not set' };
+  if (!('because' in store)) return;
+  throw usage(
+    'OBJECT_STORE_UNKNOWN',
+    `${host.name} cannot restore from an object store: ${store.because}`,
+    'Put etcd-s3: true, etcd-s3-endpoint, etcd-s3-bucket and the keys into server_config_yaml for the restore and run fleet up; or fetch the snapshot with the tools of the object store and restore the file.',
+  );
+}
+
 /** `20261121-003000`, in UTC. */
 function stampOf(now: Date): string {
   return now.toISOString().slice(0, 19).replaceAll(/[-:]/g, '').replace('T', '-');
@@ -195,7 +211,8 @@ async function tokenFor(invocation: Invocation, wanted: RestoreWanted): Promise<
     const beside = `${wanted.file}${tokenSuffix}`;
     return existsSync(beside) ? openToken(beside, invocation) : undefined;
   }
-  const file = wanted.target.snapshots?.files.find(({ name }) => name === wanted.snapshot);
+  const { snapshots, stored } = wanted.target;
+  const file = (wanted.stored ? stored : snapshots?.files)?.find(({ name }) => name === wanted.snapshot);
   return file === undefined ? undefined : tokenAt(wanted.target.oldTokens, file.at);
 }
 

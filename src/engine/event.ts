@@ -136,6 +136,14 @@ export const eventSchemas = [
     reason: Type.String({ description: 'Why it does not hold yet.' }),
     deadlineMs: Type.Number({ description: 'When it gives up, from the start of the wait.' }),
   }),
+  event('wave-paused', 'The rollout pauses behind a wave, as `pause_after` says.', {
+    play: Type.String(),
+    number: Type.Integer({ minimum: 1, description: 'The wave that it pauses behind.' }),
+    after: Type.String({ description: 'After whom, for a person: `the servers`.' }),
+    durationMs: Type.Optional(
+      Type.Number({ description: 'Milliseconds until it goes on by itself; absent where it does not.' }),
+    ),
+  }),
   event('task-started', 'A task that changes something begins on a host.', {
     ...task,
     because: Type.String({ description: 'Why there is something to change.' }),

@@ -16,6 +16,11 @@ export type TaskResult = Record<string, unknown>;
 
 /** What one host carries from play to play: what it registered, what failed, how its tasks ended. */
 export interface HostState {
+  /** What was found out about the host: under the variables of plays, over the inventory's. */
+  facts: Readonly<Record<string, unknown>>;
+  /** Of `include_vars`: over the variables of plays and tasks. */
+  readonly included: Record<string, unknown>;
+  /** Registered, or set as a fact: over both. */
   readonly variables: Record<string, unknown>;
   /** Names of results that are not there yet: of changes not yet sent or, in a plan, never to be sent. */
   readonly awaited: Set<string>;
@@ -25,6 +30,8 @@ export interface HostState {
 
 export function newHostState(): HostState {
   return {
+    facts: {},
+    included: {},
     variables: {},
     awaited: new Set(),
     counts: { unchanged: 0, changed: 0, skipped: 0, failed: 0, ignored: 0 },
@@ -66,6 +73,8 @@ export interface RunContext {
   readonly decrypt?: (ciphertext: string) => Secret;
   /** `--step`: whether this task shall run. */
   readonly confirmTask?: (name: string) => Promise<boolean>;
+  /** Asks whether a rollout that pauses goes on; missing where nobody can be asked. */
+  readonly confirmPause?: (question: string) => Promise<boolean>;
 }
 
 /** What the hosts of one batch share. */

@@ -18,3 +18,11 @@ export function usesObjectStore(node: K3sNodeView): boolean {
   const value = k3sSetting(node, 'etcd-s3');
   return value === 'true' || node.extraArgs.includes('--etcd-s3');
 }
+
+/**
+ * Whether `k3s etcd-snapshot` knows the object store too: it reads the config file and not the flags of the service, and
+ * fleet hands it none, for keys among arguments are for all to read.
+ */
+export function commandsUseObjectStore(node: K3sNodeView): boolean {
+  return String(node.config['etcd-s3']) === 'true';
+}

@@ -4,14 +4,21 @@ import { defineStep, type Plan, refuse, unchanged } from '../engine/step.ts';
 import { type Content, contentOf } from '../facts/file.ts';
 import { type ServerData, serverData } from '../facts/k3s-server-data.ts';
 import { type TokenRotation, tokenRotation } from '../facts/k3s-token-rotation.ts';
-import { passwordOf } from '../k3s/membership.ts';
+import { caHashOf, passwordOf } from '../k3s/membership.ts';
 import { configPath } from '../k3s/paths.ts';
-import { text } from './arguments.ts';
+import { flag, optional, text } from './arguments.ts';
 import { k3sNode } from './k3s-node.ts';
 import { writtenTokens } from './k3s-written-token.ts';
 
 const args = Type.Object(
-  { from: text('The server that makes the new token, or has made it.') },
+  {
+    from: text('The server that makes the new token, or has made it.'),
+    full: optional(
+      flag(
+        'Whether only a full token is in the way: with other authorities the rest of it stays. Default: false.',
+      ),
+    ),
+  },
   { additionalProperties: false },
 );
 
@@ -37,11 +44,13 @@ export const k3sTokenMovableStep = defineStep<typeof args, Seen>({
       rotation: askOn(from, tokenRotation(k3sServerLocation)),
     };
   },
-  plan(seen, _args, host): Plan<Seen> {
+  plan(seen, { full }, host): Plan<Seen> {
     const { token } = seen.source;
     const isMade = seen.rotation === 'rotated' && token !== undefined;
     const held = writtenTokens(k3sNode(host), seen.config.text).filter(
-      (one) => !isMade || passwordOf(one.token) !== passwordOf(token),
+      (one) =>
+        (!isMade || passwordOf(one.token) !== passwordOf(token)) &&
+        (full !== true || caHashOf(one.token) !== undefined),
     );
     const places = held.map(({ where }) => where).join(' and ');
     if (places === '') return unchanged('its token stands where fleet keeps it');

@@ -43,6 +43,7 @@ export class AdhocRenderer implements Renderer {
     'waves-planned': nothing,
     'wave-started': nothing,
     'wave-waiting': nothing,
+    'wave-paused': nothing,
     'task-started': nothing,
     'task-waiting': nothing,
     'task-progress': nothing,

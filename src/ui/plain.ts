@@ -6,7 +6,7 @@ import { formatDeadline, formatDuration } from './duration.ts';
 import { faultView, type ShownFault } from './fault-view.ts';
 import { recapView } from './recap.ts';
 import { dispatch, type EventHandlers, type Renderer, type Sink, type StampedEventOf } from './renderer.ts';
-import { wavesView } from './waves-view.ts';
+import { pausedLine, wavesView } from './waves-view.ts';
 import { count, formatBytes, indent, nameList, oneLine, taskTitle } from './wording.ts';
 
 export interface PlainOptions {
@@ -91,6 +91,7 @@ export class PlainRenderer implements Renderer {
         `: ${oneLine(reason)} (gives up after ${formatDeadline(deadlineMs)})`,
       );
     },
+    'wave-paused': (event) => this.#line(pausedLine(event)),
     'task-started': (event) => {
       this.#hostLine(event.host, `${taskTitle(event)}: ${oneLine(event.because)}`);
     },

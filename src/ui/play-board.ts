@@ -120,6 +120,7 @@ export class PlayBoard implements LiveContent {
     'wave-waiting': (event) => {
       this.#awaited.set(event.host, `waiting for ${oneLine(event.what)}: ${oneLine(event.reason)}`);
     },
+    'wave-paused': nothing,
     'task-started': (event) => {
       this.#atWork(event);
     },

@@ -32,6 +32,7 @@ export class QuietRenderer implements Renderer {
     'waves-planned': nothing,
     'wave-started': nothing,
     'wave-waiting': nothing,
+    'wave-paused': nothing,
     'task-started': nothing,
     'task-waiting': nothing,
     'task-progress': nothing,

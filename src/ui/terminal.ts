@@ -6,6 +6,7 @@ import { LiveList } from './live-list.ts';
 import { LookBoard, PlayBoard } from './play-board.ts';
 import { recapView } from './recap.ts';
 import { dispatch, type EventHandlers, type Renderer } from './renderer.ts';
+import { pausedLine } from './waves-view.ts';
 import { indent, oneLine, taskTitle } from './wording.ts';
 
 export interface TerminalOptions {
@@ -92,6 +93,7 @@ export class TerminalRenderer implements Renderer {
     'waves-planned': nothing,
     'wave-started': nothing,
     'wave-waiting': nothing,
+    'wave-paused': (event) => this.#say(pausedLine(event)),
     'task-started': nothing,
     'task-waiting': nothing,
     'task-progress': nothing,

@@ -1,4 +1,5 @@
 import type { Palette } from './color.ts';
+import { formatDeadline } from './duration.ts';
 import type { StampedEventOf } from './renderer.ts';
 import { indent, nameList, oneLine } from './wording.ts';
 
@@ -32,4 +33,9 @@ export function wavesView(event: StampedEventOf<'waves-planned'>, palette: Palet
 /** What nobody notices needs no line. */
 function isNothing(disruption: string): boolean {
   return /^(?:none\b|$)/.test(disruption);
+}
+
+/** `paused after the servers: goes on in 10m`. */
+export function pausedLine({ after, durationMs }: StampedEventOf<'wave-paused'>): string {
+  return `paused after ${oneLine(after)}${durationMs === undefined ? '' : `: goes on in ${formatDeadline(durationMs)}`}`;
 }

@@ -19,6 +19,19 @@ describe('what a log line means', () => {
       /stale Node/,
       true,
     ],
+    ...[
+      'preparing server: creating storage endpoint: building kine: pq: password authentication failed for user "k3s"',
+      "preparing server: creating storage endpoint: building kine: Error 1045 (28000): Access denied for user 'k3s'@'10.0.0.1' (using password: YES)",
+    ].map((line): [string, RegExp, boolean] => [
+      line,
+      /the database refuses the user, or the password/,
+      true,
+    ]),
+    [
+      'preparing server: creating storage endpoint: building kine: dial tcp 10.0.0.5:5432: connect: connection refused',
+      /database that datastore-endpoint names does not answer/,
+      false,
+    ],
     ['flag provided but not defined: -flanel-backend', /arguments/, true],
     ['yaml: line 3: mapping values are not allowed in this context', /config/, true],
     [
@@ -37,6 +50,19 @@ describe('what a log line means', () => {
       /one at a time/,
       false,
     ],
+    [
+      'Failed to validate connection to cluster at https://10.0.0.1:6443: failed to get CA certs: tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time 2021-03-01T10:00:00Z is before 2025-06-01T09:00:00Z',
+      /clock/,
+      false,
+    ],
+    ['listen tcp 0.0.0.0:6443: bind: address already in use', /fleet check names it/, false],
+    ['failed to find memory cgroup (v2)', /memory cgroups/, true],
+    [
+      'unable to select an IP from default routes: no default routes found in "/proc/net/route"',
+      /default route/,
+      true,
+    ],
+    ['command failed: running with swap on is not supported, please disable swap', /swap is on/, true],
     ['dial tcp 10.0.0.1:2379: connect: no route to host', /does not answer/, false],
     ['write /var/lib/rancher/k3s/agent: no space left on device', /disk is full/, true],
   ])('%s', (line, cause, final) => {

@@ -5,9 +5,13 @@ import type { InUse } from '../../src/facts/k3s-in-use.ts';
 import type { Installation } from '../../src/facts/k3s-installation.ts';
 import type { ServerData } from '../../src/facts/k3s-server-data.ts';
 import { parseVersion } from '../../src/k3s/version.ts';
+import { k3sCaRotationStep } from '../../src/steps/k3s-ca-rotation.ts';
+import { k3sCaRotationEndStep } from '../../src/steps/k3s-ca-rotation-end.ts';
+import { k3sCaRotationOverStep } from '../../src/steps/k3s-ca-rotation-over.ts';
 import { k3sEncryptionKeysStep } from '../../src/steps/k3s-encryption-keys.ts';
 import { k3sSnapshotStep } from '../../src/steps/k3s-snapshot.ts';
 import { k3sTokenHeldStep } from '../../src/steps/k3s-token-held.ts';
+import { k3sTokenMovableStep } from '../../src/steps/k3s-token-movable.ts';
 import { k3sTokenRotationStep } from '../../src/steps/k3s-token-rotation.ts';
 import {
   type AnyPlan,
@@ -140,6 +144,58 @@ describe('a new token', () => {
 
   it('is not asked of a server that does not run', async () => {
     expect((await rotation('none', { ...running, state: 'inactive' })).verdict).toBe('refuse');
+  });
+});
+
+describe('new authorities', () => {
+  const rotation = (state: string, service = running) =>
+    planned(k3sCaRotationStep, {}, { service, rotation: state });
+
+  it('are made and loaded, and loaded alone where a run was broken off between the two', async () => {
+    expect(actionsIn(await rotation('none'))).toEqual([
+      expect.stringContaining('make new authorities'),
+      expect.stringContaining('put them into the datastore'),
+    ]);
+    expect(actionsIn(await rotation('made'))).toEqual([
+      expect.stringContaining('put them into the datastore'),
+    ]);
+    expect((await rotation('loaded')).verdict).toBe('unchanged');
+  });
+
+  it('are checked by k3s against the old ones: it is never forced', async () => {
+    const script = scriptsIn(await rotation('none'));
+    expect(script).toContain('certificate rotate-ca');
+    expect(script).not.toContain('--force');
+    expect(script).toMatch(/^umask 077; set -e/);
+  });
+
+  it('are not asked of a server that does not run', async () => {
+    expect((await rotation('none', { ...running, state: 'inactive' })).verdict).toBe('refuse');
+  });
+
+  it('keep everything else waiting until every node has them', async () => {
+    const over = (state: string) => planned(k3sCaRotationOverStep, {}, { servers: new Map([['s1', state]]) });
+    expect((await over('none')).verdict).toBe('unchanged');
+    expect((await over('made')).verdict).toBe('unchanged');
+    expect(await over('loaded')).toMatchObject({ verdict: 'refuse', code: 'CA_ROTATION_BROKEN_OFF' });
+  });
+
+  it('are not begun where a node keeps a full token in a place of its own: it would name the old ones', async () => {
+    const movable = async (written: string) => {
+      const view = (await nodesOf({ vars: { server_config_yaml: `token: ${written}\n` } }))('s1');
+      const seen = { config: { text: undefined, sha256: undefined }, source: source(old), rotation: 'none' };
+      return k3sTokenMovableStep.plan(seen as never, { from: 's1', full: true }, view);
+    };
+    expect((await movable(full(old))).verdict).toBe('refuse');
+    expect((await movable(old)).verdict).toBe('unchanged');
+  });
+
+  it('leave no key behind once every node has them', async () => {
+    expect((await planned(k3sCaRotationEndStep, {}, { rotation: 'none' })).verdict).toBe('unchanged');
+    const plan = await planned(k3sCaRotationEndStep, {}, { rotation: 'loaded' });
+    expect(plan).toMatchObject({
+      actions: [{ kind: 'remove', path: '/var/lib/rancher/k3s/server/fleet-ca-rotation', recursive: true }],
+    });
   });
 });
 

@@ -1,6 +1,7 @@
 import { hostFacts } from '../../facts/host.ts';
-import { type Finding, preflight } from '../../steps/k3s-preflight.ts';
-import { preflightFacts, preflightHost } from '../../steps/k3s-preflight-step.ts';
+import { preflight } from '../../steps/k3s-preflight.ts';
+import { fetchedFrom, preflightFacts, preflightHost } from '../../steps/k3s-preflight-step.ts';
+import { explained, type Finding } from '../../steps/preflight-finding.ts';
 import { safeJson } from '../../ui/json.ts';
 import { accessTo } from '../access.ts';
 import { askHosts, asRoot, type HostAnswers } from '../ask-hosts.ts';
@@ -16,20 +17,23 @@ export const check: RunCommand = async (invocation) => {
   const limited = new Set(opened.hostsOf(undefined).map(({ name }) => name));
   const hosts = opened.cluster().nodes.filter(({ name }) => limited.has(name));
   const questions = new Map(hosts.map((host) => [host, preflightFacts(viewOf(host, opened.fleet))]));
-  const answers = await askHosts(
-    await accessTo(opened, invocation),
-    new Map([...questions].map(([host, asked]) => [host.name, Object.values(asked)])),
-    asRoot,
-  );
+  const access = await accessTo(opened, invocation);
+  const asked = new Map([...questions].map(([host, facts]) => [host.name, Object.values(facts)]));
+  const [first] = hosts;
+  const [answers, sources] = await Promise.all([
+    askHosts(access, asked, asRoot),
+    first === undefined ? [] : fetchedFrom(viewOf(first, opened.fleet)).read(),
+  ]);
   const findings = [
     ...answers.flatMap(unasked),
     ...preflight(
-      [...questions].flatMap(([host, asked]) => {
+      [...questions].flatMap(([host, facts]) => {
         const answer = answers.find((one) => one.host === host.name);
         if (answer === undefined) return [];
         const view = viewOf(host, opened.fleet);
-        return preflightHost(view, host, asked, (fact) => answer.of(fact), answer.durationMs) ?? [];
+        return preflightHost(view, host, facts, (fact) => answer.of(fact), answer.durationMs) ?? [];
       }),
+      sources,
     ),
   ];
   if (settings.output === 'json') console.result(safeJson({ findings }, 2));
@@ -43,13 +47,13 @@ function unasked(answer: HostAnswers): readonly Finding[] {
   const error = answer.failed ?? answer.errorOf(hostFacts);
   if (error === undefined) return [];
   return [
-    {
+    explained({
       severity: 'error',
       check: 'access',
       host: answer.host,
       evidence: `${error.code}: ${error.message}`,
       fix: error.fix ?? 'Log in by hand and see.',
-    },
+    }),
   ];
 }
 
@@ -58,7 +62,7 @@ function findingsText(findings: readonly Finding[], palette: Parameters<typeof c
     one.host,
     { text: one.severity, paint: one.severity === 'error' ? 'red' : 'yellow' },
     one.check,
-    `${one.evidence}. ${one.fix}`,
+    `${one.evidence}. ${one.fix} (${one.docs})`,
   ]);
   return columnText(['HOST', 'SEVERITY', 'CHECK', 'WHAT'], rows, palette);
 }

@@ -37,6 +37,10 @@ async function token(invocation: Invocation): Promise<ExitCode> {
   refuseLimit(invocation, 'a node without the new token could not start again');
   const opened = await openFleet(invocation, { needsCluster: true });
   const servers = await seenServers(invocation, opened);
+  refuseWhile(
+    'ca',
+    servers.some(({ caRotation }) => caRotation === 'loaded'),
+  );
   const begun = servers.find(({ rotation }) => rotation !== undefined && rotation !== 'none');
   const on = begun ?? speaker(servers);
   const { token: inInventory, clusterContext } = on.node.settings;
@@ -76,19 +80,50 @@ async function encryptionKeys(invocation: Invocation): Promise<ExitCode> {
   return driven(invocation, run, 'Encrypt all Secrets with a new key, and restart the servers?');
 }
 
-/** Which certificates, signed by whom, nobody but the owner can say; and pods must be restarted to trust a new root. */
-async function ca(): Promise<ExitCode> {
-  throw new FleetError({
-    code: 'CA_BY_HAND',
-    message:
-      'fleet does not rotate a cluster’s authorities: k3s wants new ones that are signed as the owner decides, and with a new root every node needs another token and every pod a restart',
-    fix: 'docs/snapshots-and-certificates.md has the way by `k3s certificate rotate-ca`, with the commands of fleet around it. Certificates below the authorities: fleet rotate certs.',
-    blame: 'usage',
-  });
+async function ca(invocation: Invocation): Promise<ExitCode> {
+  const { console, settings } = invocation;
+  refuseLimit(invocation, 'a node that does not know the new authorities could not come back');
+  const opened = await openFleet(invocation, { needsCluster: true });
+  const servers = await seenServers(invocation, opened);
+  refuseWhile(
+    'token',
+    servers.some(({ rotation }) => rotation !== undefined && rotation !== 'none'),
+  );
+  const begun = servers.find(({ caRotation }) => caRotation !== undefined && caRotation !== 'none');
+  const { host } = begun ?? speaker(servers);
+  const run = await clusterRun(
+    invocation,
+    {
+      command: 'rotate',
+      playbook: 'rotate-ca',
+      vars: { rotate_on: host.name, rotate_goes_on: begun?.caRotation === 'loaded' },
+    },
+    opened,
+  );
+  const code = await driven(
+    invocation,
+    run,
+    'Give the cluster new authorities, signed by the old ones, and restart every node with them?',
+  );
+  if (code !== exit.ok || settings.check) return code;
+  console.note(
+    'Kubeconfigs elsewhere go on working until the old authorities end; a full token (K10…) that you keep elsewhere names the old one: take the new one from server/token.',
+  );
+  return code;
 }
 
 function driven(invocation: Invocation, run: ClusterRun, question: string): Promise<ExitCode> {
   return invocation.settings.check ? drivePlan(invocation, run) : driveAsking(invocation, run, question);
+}
+
+/** A token names its authority: one of the two must stand still while the other changes. */
+function refuseWhile(other: 'ca' | 'token', isUnderWay: boolean): void {
+  if (!isUnderWay) return;
+  throw new FleetError({
+    code: 'ROTATION_UNDER_WAY',
+    message: `fleet rotate ${other} was broken off, and not every node has the new ${other === 'ca' ? 'authorities' : 'token'}`,
+    fix: `Finish it first: fleet rotate ${other}.`,
+  });
 }
 
 function refuseLimit({ settings }: Invocation, because: string): void {

@@ -1,7 +1,7 @@
 import { FleetError } from '../../core/errors.ts';
 import { k3sSnapshotStep } from '../../steps/k3s-snapshot.ts';
 import { k3sSnapshotAbsentStep } from '../../steps/k3s-snapshot-absent.ts';
-import { k3sSetting, usesObjectStore } from '../../steps/k3s-snapshot-folder.ts';
+import { commandsUseObjectStore, k3sSetting, usesObjectStore } from '../../steps/k3s-snapshot-folder.ts';
 import { safeJson } from '../../ui/json.ts';
 import { formatBytes } from '../../ui/wording.ts';
 import { refuseWithoutEtcd, type SeenServer, seenServers, speaker } from '../cluster-servers.ts';
@@ -66,9 +66,19 @@ async function save(invocation: Invocation): Promise<ExitCode> {
   const newest = now?.snapshots?.files.at(-1);
   if (newest !== undefined) {
     console.result(newest.name);
+    const stored = now?.stored.find(({ name: its }) => its === newest.name);
     console.note(
-      `It is on ${host.name} alone${now !== undefined && usesObjectStore(now.node) ? ', and in the object store' : ''}. Keep a copy elsewhere: fleet snapshot get ${newest.name}`,
+      stored === undefined
+        ? `It is on ${host.name} alone. Keep a copy elsewhere: fleet snapshot get ${newest.name}`
+        : `It is on ${host.name}, and as ${stored.location} in the object store.`,
     );
+    if (now !== undefined && usesObjectStore(now.node) && !commandsUseObjectStore(now.node)) {
+      console.warn({
+        code: 'NOT_IN_OBJECT_STORE',
+        message: `${host.name} has etcd-s3 among its arguments, where k3s finds it only for the snapshots that it makes by itself: this one is not in the object store`,
+        fix: 'Move the etcd-s3 settings to server_config_yaml.',
+      });
+    }
   }
   return code;
 }
@@ -126,7 +136,7 @@ async function remove(invocation: Invocation): Promise<ExitCode> {
     name: 'Delete the snapshot',
     step: k3sSnapshotAbsentStep,
     args: { name },
-    hosts: holders(await seenServers(invocation, opened), name).map(({ host }) => host),
+    hosts: deletersOf(await seenServers(invocation, opened), name).map(({ host }) => host),
     become: true,
   });
   return invocation.settings.check
@@ -217,6 +227,15 @@ function nameFrom({ arguments: [, name] }: Invocation): string {
     fix: 'Name it: fleet snapshot ls shows them all.',
     blame: 'usage',
   });
+}
+
+/** Who deletes a snapshot: the servers that have it on their disk, or, of one that only the object store has, who knows that. */
+function deletersOf(servers: readonly SeenServer[], name: string): readonly SeenServer[] {
+  const keepers = servers.filter(({ snapshots }) => snapshots?.files.some((file) => file.name === name));
+  const witness = servers.find(
+    ({ stored, node }) => commandsUseObjectStore(node) && stored.some((file) => file.name === name),
+  );
+  return keepers.length === 0 && witness !== undefined ? [witness] : holders(servers, name);
 }
 
 /** The servers that have a snapshot of this name on their disk. @throws FleetError SNAPSHOT_UNKNOWN */

@@ -6,7 +6,7 @@ import { upgradePath } from '../../k3s/upgrade-path.ts';
 import { type K3sVersion, parseVersion, whyNotUpgrade } from '../../k3s/version.ts';
 import { accessTo } from '../access.ts';
 import { askHosts, asRoot } from '../ask-hosts.ts';
-import { clusterRun } from '../cluster-run.ts';
+import { clusterRun, siteVars } from '../cluster-run.ts';
 import type { Invocation, RunCommand } from '../command.ts';
 import { driveApply, driveAsking, drivePlan } from '../drive.ts';
 import { type ExitCode, exit } from '../exit-codes.ts';
@@ -31,7 +31,11 @@ export const upgrade: RunCommand = async (invocation) => {
 async function hopByHop(invocation: Invocation, hops: readonly K3sVersion[]): Promise<ExitCode> {
   for (const [index, release] of hops.entries()) {
     const hop = withRelease(invocation, release.text);
-    const wanted = await clusterRun(hop, { command: 'upgrade', playbook: 'upgrade' });
+    const wanted = await clusterRun(hop, {
+      command: 'upgrade',
+      playbook: 'upgrade',
+      vars: siteVars(invocation.flags),
+    });
     if (invocation.settings.check) {
       const code = await drivePlan(hop, wanted);
       const later = hops.slice(index + 1);
