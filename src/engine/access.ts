@@ -69,8 +69,9 @@ function readSettings(fleet: Fleet, name: string): ConnectionSettings {
   });
 }
 
-/** Ansible's order: a host's own variables outrank what a play or task says about becoming. */
-function becomeFor(settings: ConnectionSettings, task: TaskBecome | undefined): Become | undefined {
+/** Ansible's order: variables, a host's own too, outrank what a play or task says about becoming. */
+function becomeFor(own: ConnectionSettings, task: TaskBecome | undefined): Become | undefined {
+  const settings = { ...own, ...task?.variables };
   const enabled = settings.ansible_become ?? task?.enabled ?? false;
   if (!enabled) return undefined;
   return becomeOf({

@@ -8,14 +8,24 @@ import { asHostError, isOutOfReach } from './host-error.ts';
 import { HostDone, HostTasks, isDeferrable, pending, TaskFailed } from './host-tasks.ts';
 import { itemsOf, loopScope } from './loop.ts';
 import { isMeeting, readsOthers } from './meeting.ts';
-import type { Block, DynamicInclude, Entry, Play, RoleRun, Task } from './play.ts';
+import type { Block, DynamicInclude, Entry, Play, RoleRun, RoleVariables, Task } from './play.ts';
 import type { BatchShared, HostState, RunContext } from './run-context.ts';
-import { playScope, settledTask, taskScope } from './scope.ts';
+import { becoming, playScope, playVariables, settledTask, taskScope } from './scope.ts';
 import { interrupted } from './wait.ts';
 
 /** One host's way through one batch of one play. */
 export class HostRun {
-  #base: Variables;
+  readonly #variables: Readonly<Record<string, unknown>>;
+  /** The play's variables here, as they were with these facts. */
+  #latest: { readonly facts: HostState['facts']; readonly scope: Variables } | undefined;
+  /** Of roles that were included for all that follows. */
+  #published: RoleVariables = { vars: {}, defaults: {} };
+  /** `meta: end_host`. */
+  #isDone = false;
+  /** In an `always`. */
+  #isCleaning = false;
+  /** In the rescue of a preview nothing is done. */
+  #isIdle = false;
   readonly #state: HostState;
   readonly #tasks: HostTasks;
   readonly #handlerTasks: Task[];
@@ -35,13 +45,22 @@ export class HostRun {
     private readonly shared: BatchShared,
   ) {
     this.#handlerTasks = [...play.handlers];
-    this.#base = playScope(context, play, host, batch);
+    this.#variables = playVariables(context, play, batch);
     this.#state = context.stateOf(host.name);
     this.#tasks = new HostTasks(context, play, host, {
-      scopeOf: (task) => taskScope(context, this.#base, host, task),
+      scopeOf: (task) => this.#scopeOf(task),
       isGuarded: () => this.#guards > 0,
-      onChanged: (task) => this.#notify(task),
+      onChanged: (task, scope) => this.#notify(task, scope),
     });
+  }
+
+  #scopeOf(task: Task | DynamicInclude): Variables {
+    const { facts } = this.#state;
+    if (this.#latest?.facts !== facts)
+      this.#latest = { facts, scope: playScope(this.context, this.play, this.host, this.#variables) };
+    const { vars, defaults } = this.#published;
+    const base = this.#latest.scope.with(this.#isIdle ? { ...vars, ansible_check_mode: true } : vars);
+    return taskScope(this.context, base, { ...this.play.defaults, ...defaults }, this.host, task);
   }
 
   /** Works through the tasks and then the handlers they notified. A failure is told and kept in the host's state. */
@@ -79,10 +98,15 @@ export class HostRun {
 
   async #handlers(): Promise<void> {
     await this.#tasks.flush();
-    for (const handler of this.#handlerTasks) {
-      if (this.#notified.delete(handler)) await this.#task(handler);
+    // Handlers may notify handlers, earlier ones too; each pass is one more that may, so that none goes on for ever.
+    for (let passes = 0; this.#notified.size > 0 && passes <= this.#handlerTasks.length; passes += 1) {
+      for (const handler of this.#handlerTasks) {
+        if (!this.#notified.delete(handler)) continue;
+        await this.#task(handler);
+        if (handler.notify.length > 0) await this.#tasks.flush();
+      }
+      await this.#tasks.flush();
     }
-    await this.#tasks.flush();
   }
 
   async #entries(entries: readonly Entry[]): Promise<void> {
@@ -104,6 +128,7 @@ export class HostRun {
       this.#guards = guards;
     } catch (thrown) {
       this.#guards = guards;
+      if (thrown instanceof TaskFailed) this.#remember(thrown);
       // Nothing can be rescued on a host that cannot be reached, as in Ansible.
       if (
         !(thrown instanceof TaskFailed) ||
@@ -116,33 +141,51 @@ export class HostRun {
       // The host goes on: in the end it has not failed.
       this.#state.counts.failed -= thrown.times;
       this.#state.counts.ignored += thrown.times;
-      this.#state.variables.ansible_failed_task = { name: thrown.task.name };
-      this.#state.variables.ansible_failed_result = asData({
-        ...thrown.result,
-        error: thrown.error.toFault(),
-      });
       await this.#rescue(block.rescue, thrown);
     } finally {
-      if (block.always.length > 0 && !this.context.signal.aborted) {
+      if (block.always.length > 0 && !this.context.signal.aborted && !this.#hasEnded()) {
         this.#tasks.drop();
-        await this.#entries(block.always);
-        await this.#tasks.flush();
+        await this.#always(block.always);
       }
     }
   }
 
+  /** Whether `meta` has ended the play, for which no `always` runs. */
+  #hasEnded(): boolean {
+    return this.#isDone || this.shared.ended !== false;
+  }
+
+  /** The failure of another host stops nobody in the middle of an `always`, nor keeps it from beginning. */
+  async #always(entries: readonly Entry[]): Promise<void> {
+    const wasCleaning = this.#isCleaning;
+    this.#isCleaning = true;
+    try {
+      await this.#entries(entries);
+      await this.#tasks.flush();
+    } finally {
+      this.#isCleaning = wasCleaning;
+    }
+  }
+
+  /** What failed, for a rescue or an always to ask. */
+  #remember({ task, result, error }: TaskFailed): void {
+    this.#state.variables.ansible_failed_task = { name: task.name };
+    this.#state.variables.ansible_failed_result = asData({ ...result, error: error.toFault() });
+  }
+
   /** A rescue that cannot even reach the host says nothing new: what failed before it stays the error. */
   async #rescue(entries: readonly Entry[], failed: TaskFailed): Promise<void> {
-    const base = this.#base;
+    const wasIdle = this.#isIdle;
     // In a preview nothing was done: there is nothing to put back.
-    if (this.context.onIntent !== undefined) this.#base = base.with({ ansible_check_mode: true });
+    this.#isIdle = this.context.onIntent !== undefined;
     try {
       await this.#entries(entries);
       await this.#tasks.flush();
     } catch (thrown) {
+      if (thrown instanceof TaskFailed) this.#remember(thrown);
       throw thrown instanceof TaskFailed && isOutOfReach(thrown.error, this.host.name) ? failed : thrown;
     } finally {
-      this.#base = base;
+      this.#isIdle = wasIdle;
     }
   }
 
@@ -150,7 +193,7 @@ export class HostRun {
     if (include.role !== undefined && this.#endedRoles.has(include.role)) return;
     await this.#tasks.flush();
     const { loop } = include;
-    const scope = taskScope(this.context, this.#base, this.host, include);
+    const scope = this.#scopeOf(include);
     if (this.context.mode === 'plan' && mentions(include, this.#state.awaited, scope)) {
       this.context.onIntent?.({ step: 'include', changes: true });
       this.#tasks.report.included(include, 'would-change', 'it depends on what an earlier task will answer');
@@ -167,9 +210,16 @@ export class HostRun {
       this.#endedRoles.clear();
       const item = loop === undefined ? {} : { [loop.variable]: asData(pass.get(loop.variable)) };
       const entries = this.#reading(include, () => include.load(pass));
+      this.#publish(this.#reading(include, () => include.published?.(pass)));
       this.#handlerTasks.push(...this.#reading(include, () => include.loadHandlers?.(pass) ?? []));
       await this.#entries(entries.map((entry) => withVars(entry, { ...include.vars, ...item })));
     }
+  }
+
+  #publish(role: RoleVariables | undefined): void {
+    if (role === undefined) return;
+    const { vars, defaults } = this.#published;
+    this.#published = { vars: { ...vars, ...role.vars }, defaults: { ...defaults, ...role.defaults } };
   }
 
   /** What an include needs before its tasks begin fails as a task does: told, and for a block to rescue. */
@@ -190,16 +240,16 @@ export class HostRun {
     await this.#mayBegin(written);
     if (written.role !== undefined && this.#endedRoles.has(written.role)) return;
     if (this.context.confirmTask !== undefined && !(await this.#isWanted(written))) return;
-    let scope = taskScope(this.context, this.#base, this.host, written);
+    let scope = this.#scopeOf(written);
     if (mentions(written, this.#awaitedBy(written), scope)) {
       if (this.context.mode === 'plan') {
         this.#tasks.inDoubt(written, scope);
         return;
       }
       await this.#tasks.flush();
-      scope = taskScope(this.context, this.#base, this.host, written);
+      scope = this.#scopeOf(written);
     }
-    const task = settledTask(written, scope);
+    const task = becoming(settledTask(written, scope), scope, this.host);
     if (task.meta !== undefined) {
       await this.#meta(task, scope);
       return;
@@ -207,21 +257,38 @@ export class HostRun {
     if (!isDeferrable(task)) await this.#tasks.flush();
     if (task.runOnce) await this.#runOnce(written, task, scope);
     else await this.#throttled(written, task, scope);
+    // In such a play they have met already, and will again.
+    if (task.anyErrorsFatal === true && !this.play.anyErrorsFatal) await this.#meetBehind();
+  }
+
+  /** A failure of another host in the task just done may end the play for all. */
+  async #meetBehind(): Promise<void> {
+    await this.#tasks.flush();
+    await this.shared.meeting.gather();
+    if (this.#isOver()) throw new HostDone();
   }
 
   /** Waits for the others where a task must; ends here where the play has ended meanwhile. */
   async #mayBegin(task: Task): Promise<void> {
-    const ended = (): boolean => this.shared.ended !== false || this.#isStopped();
-    if (ended()) throw new HostDone();
+    if (this.#isOver()) throw new HostDone();
     if (!isMeeting(this.play, task) || this.#state.failed !== undefined) return;
     await this.#tasks.flush();
     await this.shared.meeting.gather();
-    if (ended()) throw new HostDone();
+    if (this.#isOver()) throw new HostDone();
+  }
+
+  #isOver(): boolean {
+    return this.shared.ended !== false || this.#isStopped();
   }
 
   /** A host that failed itself has only its forced handlers left, which nothing stops. A plan goes on: it shows all that is wrong. */
   #isStopped(): boolean {
-    return this.shared.fatal && this.context.mode === 'apply' && this.#state.failed === undefined;
+    return (
+      this.shared.fatal &&
+      this.context.mode === 'apply' &&
+      this.#state.failed === undefined &&
+      !this.#isCleaning
+    );
   }
 
   /** `--step`: asks a person, once for all hosts, after everything before it has been done. */
@@ -231,7 +298,7 @@ export class HostRun {
     const visit = this.#visitOf(task, 'asked');
     const answers = this.shared.wanted.get(task.origin ?? task) ?? [];
     this.shared.wanted.set(task.origin ?? task, answers);
-    const scope = taskScope(this.context, this.#base, this.host, task);
+    const scope = this.#scopeOf(task);
     answers[visit] ??= this.context.confirmTask?.(templatedName(task, scope)) ?? Promise.resolve(true);
     return answers[visit];
   }
@@ -270,13 +337,14 @@ export class HostRun {
         return;
       case 'end_host':
         await this.#tasks.flush();
+        this.#isDone = true;
         throw new HostDone();
       case 'reset_connection':
         await this.#tasks.flush();
         await this.context.sessionOf(this.host.name, task.become).disconnect();
         return;
       case 'clear_facts':
-        for (const name of Object.keys(this.#state.variables)) delete this.#state.variables[name];
+        this.#state.facts = {};
         return;
       default:
         return;
@@ -288,15 +356,20 @@ export class HostRun {
     const visit = this.#visitOf(written, 'run');
     const all = this.shared.once.get(origin) ?? [];
     this.shared.once.set(origin, all);
+    await this.shared.meeting.turn(this.host.name, () => all[visit] !== undefined);
+    if (this.#isOver()) throw new HostDone();
     const begun = all[visit];
     if (begun !== undefined) {
-      const result = await begun;
-      if (result !== undefined) this.#tasks.keep(task, result);
+      const result = await begun.catch((thrown) => {
+        throw thrown instanceof TaskFailed ? thrown.elsewhere() : thrown;
+      });
+      if (result !== undefined) this.#tasks.keep(task, result, scope);
       else if (task.register !== undefined) this.#state.awaited.add(task.register);
       return;
     }
     const running = this.#tasks.run(task, scope).then((result) => (result === pending ? undefined : result));
     all[visit] = running;
+    this.shared.meeting.begun();
     // Whoever waits for it hears of the failure; without a waiter it must not count as unhandled.
     running.catch(() => {});
     await running;
@@ -313,11 +386,16 @@ export class HostRun {
     await limit(() => this.#tasks.run(task, scope));
   }
 
-  #notify(task: Task): void {
-    for (const name of task.notify) {
+  #notify(task: Task, scope: Variables): void {
+    for (const written of task.notify) {
+      const name = written.includes('{{') ? String(scope.template(written, task.where)) : written;
       for (const handler of this.#handlerTasks) {
-        if (handler.name === name || handler.listen.includes(name)) this.#notified.add(handler);
+        if (handler.listen.includes(name) || this.#nameOf(handler) === name) this.#notified.add(handler);
       }
     }
+  }
+
+  #nameOf(handler: Task): string {
+    return handler.name.includes('{') ? templatedName(handler, this.#scopeOf(handler)) : handler.name;
   }
 }

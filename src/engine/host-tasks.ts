@@ -5,9 +5,9 @@ import { Changes, type PendingChange, type Performed } from './changes.ts';
 import { firstUnmet, type Prepared, prepare, templatedName } from './decide.ts';
 import { type AnyChange, Deciding } from './deciding.ts';
 import { asHostError, isOutOfReach } from './host-error.ts';
-import { failedByCondition, judged, wantsAnother } from './judge.ts';
+import { failedByCondition, inVain, isInVain, judged, wantsAnother } from './judge.ts';
 import { itemsOf, loopScope } from './loop.ts';
-import type { Play, Task } from './play.ts';
+import type { Loop, Play, Task } from './play.ts';
 import type { HostState, RunContext, TaskResult } from './run-context.ts';
 import { type Ending, hiddenText, TaskReport, type Told } from './task-report.ts';
 import { interrupted, pause } from './wait.ts';
@@ -22,6 +22,11 @@ export class TaskFailed extends Error {
     readonly times = 1,
   ) {
     super(error.message);
+  }
+
+  /** For a host that shares the failure of another (`run_once`): nothing of its own failed. */
+  elsewhere(): TaskFailed {
+    return new TaskFailed(this.error, this.task, this.result, 0);
   }
 }
 
@@ -38,8 +43,8 @@ export interface Surroundings {
   readonly scopeOf: (task: Task) => Variables;
   /** Whether a failure here is rescued. */
   readonly isGuarded: () => boolean;
-  /** Told of every task that changed something, or would: handlers wait for it. */
-  readonly onChanged: (task: Task) => void;
+  /** Told of every task that changed something, or would, and its variables: handlers wait for it. */
+  readonly onChanged: (task: Task, scope: Variables) => void;
 }
 
 /** The tasks of one host: each is decided, gathered with its neighbours, performed, judged, told and registered. */
@@ -73,7 +78,7 @@ export class HostTasks {
   /** In a plan: what an earlier change will answer decides about this task. */
   inDoubt(task: Task, scope: Variables): void {
     const told = { task, name: templatedName(task, scope) };
-    this.#mayChange(told, 'it depends on what an earlier task will answer', {});
+    this.#mayChange(told, scope, 'it depends on what an earlier task will answer', {});
     if (task.register !== undefined) this.#state.awaited.add(task.register);
     if (task.step.name === 'set_fact') {
       for (const name of Object.keys(task.args ?? {})) this.#state.awaited.add(name);
@@ -81,7 +86,7 @@ export class HostTasks {
   }
 
   /** In a plan: nobody knows yet what a task will find. It counts as a change, unless its step never makes one. */
-  #mayChange(told: Told, because: string, ending: Ending): void {
+  #mayChange(told: Told, scope: Variables, because: string, ending: Ending): void {
     const { task } = told;
     const changes = task.step.readsOnly !== true;
     this.context.onIntent?.({ step: task.step.name, changes });
@@ -89,7 +94,7 @@ export class HostTasks {
       ...ending,
       knownAfterApply: true,
     });
-    if (changes) this.around.onChanged(task);
+    if (changes) this.around.onChanged(task, scope);
   }
 
   /** Works a task off and registers its result; in a plan that may not be there yet. */
@@ -97,7 +102,7 @@ export class HostTasks {
     this.#number += 1;
     if (task.loop === undefined) {
       const result = await this.#one(task, scope, undefined);
-      return result === pending ? pending : this.keep(task, result);
+      return result === pending ? pending : this.keep(task, result, scope);
     }
     const result = await this.#loop(task, task.loop, scope);
     return task.register !== undefined && this.#state.awaited.has(task.register) ? pending : result;
@@ -109,14 +114,19 @@ export class HostTasks {
       const unmet = mentionsLoop(task) ? undefined : firstUnmet(task.when, scope);
       if (unmet !== undefined) {
         this.report.finished({ task, name: templatedName(task, scope) }, 'skipped', `not so: ${unmet}`);
-        return this.keep(task, { changed: false, skipped: true, results: [] });
+        return this.keep(task, skippedLoop(loop, scope), scope);
       }
       items = itemsOf(loop, scope);
+      if (items.length === 0) {
+        this.report.finished({ task, name: templatedName(task, scope) }, 'skipped', noItems);
+        const result = { changed: false, skipped: true, skipped_reason: noItems, results: [] };
+        return this.keep(task, result, scope);
+      }
     } catch (thrown) {
       await this.flush();
       return this.#failed({ task, name: task.name }, asHostError(thrown, this.host.name), {}, Date.now());
     }
-    const pass: LoopPass = { task, variable: loop.variable, results: [], failures: [], isOpen: true };
+    const pass: LoopPass = { task, loop, scope, results: [], failures: [], isOpen: true };
     let latest = scope;
     for (const [index, item] of items.entries()) {
       if (index > 0 && loop.pauseMs > 0 && this.context.mode === 'apply') {
@@ -128,9 +138,9 @@ export class HostTasks {
       try {
         const result = await this.#one(task, inner, item);
         if (result === pending) continue;
-        pass.results[index] = { ...result, [loop.variable]: item };
+        pass.results[index] = itemResult(loop, index, item, result);
         // What one item sets as a fact the next one sees: lists are gathered so.
-        if (this.#takeFacts(task, result)) latest = this.around.scopeOf(task);
+        if (this.#takeFacts(task, result, inner)) latest = this.around.scopeOf(task);
       } catch (thrown) {
         this.#itemFailed(pass, index, item, thrown);
       }
@@ -139,7 +149,7 @@ export class HostTasks {
     if (pass.failures.length > 0) await this.flush();
     pass.isOpen = false;
     this.#throwIfFailed(pass);
-    return this.keep(task, loopResult(pass.results));
+    return this.keep(task, loopResult(pass.results), scope);
   }
 
   /** The other items of a loop are worked on all the same, as in Ansible; the loop fails in the end. @throws what ends the host */
@@ -151,28 +161,42 @@ export class HostTasks {
       !isOutOfReach(thrown.error, this.host.name);
     if (!isOfTheItem) throw thrown;
     pass.failures.push(thrown);
-    pass.results[index] = { ...thrown.result, [pass.variable]: item };
+    pass.results[index] = itemResult(pass.loop, index, item, thrown.result);
   }
 
   #throwIfFailed(pass: LoopPass): void {
     const [first] = pass.failures;
     if (first === undefined) return;
-    const result = this.keep(pass.task, { ...loopResult(pass.results), msg: 'One or more items failed' });
+    const result = this.keep(pass.task, loopResult(pass.results), pass.scope);
     throw new TaskFailed(first.error, pass.task, result, pass.failures.length);
   }
 
   /** Registers a result, and takes the facts that a step sets (`set_fact`, `setup`) into the host's variables. */
-  keep(task: Task, result: TaskResult): TaskResult {
+  keep(task: Task, result: TaskResult, scope: Variables): TaskResult {
     if (task.register !== undefined && !this.#state.awaited.has(task.register))
       this.#state.variables[task.register] = asData(result);
-    this.#takeFacts(task, result);
+    this.#takeFacts(task, result, scope);
     return result;
   }
 
-  #takeFacts(task: Task, { ansible_facts: facts }: TaskResult): boolean {
+  #takeFacts(
+    task: Task,
+    { ansible_facts: facts, _ansible_facts_cacheable: isCacheable }: TaskResult,
+    scope: Variables,
+  ): boolean {
     if (facts === null || typeof facts !== 'object') return false;
+    const state =
+      task.delegateFacts === true && task.delegateTo !== undefined
+        ? this.context.stateOf(String(scope.template(task.delegateTo, task.where)))
+        : this.#state;
     // The values of a file of variables are templates until they are used; all else was answered or templated.
-    Object.assign(this.#state.variables, task.step.name === 'include_vars' ? facts : asData(facts));
+    if (task.step.name === 'include_vars') Object.assign(state.included, facts);
+    else if (task.step.name === 'set_fact') Object.assign(state.variables, asData(facts));
+    else state.facts = { ...state.facts, ...asData(facts) };
+    if (isCacheable === true) {
+      const known = state.facts.ansible_facts as object | undefined;
+      state.facts = { ...state.facts, ...asData(facts), ansible_facts: { ...known, ...asData(facts) } };
+    }
     return true;
   }
 
@@ -207,11 +231,13 @@ export class HostTasks {
       const unmet = firstUnmet(task.when, scope);
       if (unmet !== undefined) {
         this.report.finished(told, 'skipped', `not so: ${unmet}`, { startedAt });
-        return { changed: false, skipped: true, skip_reason: 'Conditional result was False' };
+        return notMet;
       }
       const prepared = prepare(task, this.host, this.context, scope, label);
       if (this.context.mode === 'plan' && this.#deciding.isUnforeseeable(prepared)) {
-        this.#mayChange(prepared, 'it depends on what is only known after an earlier change', { startedAt });
+        this.#mayChange(prepared, scope, 'it depends on what is only known after an earlier change', {
+          startedAt,
+        });
         if (task.step.readsOnly !== true) this.#deciding.foresee(prepared, undefined);
         return pending;
       }
@@ -242,12 +268,12 @@ export class HostTasks {
           fix: plan.fix,
           ...plan.origin,
         });
-        return this.#failed(prepared, error, {}, startedAt);
+        return this.#failed(prepared, error, { ...plan.details }, startedAt);
       }
       case 'unchanged':
         if (plan.warning !== undefined) this.report.warning(prepared, plan.warning);
-        // A fact is set when all before it has succeeded, not while it waits to be sent.
-        if (plan.result?.ansible_facts !== undefined) await this.flush();
+        // A fact is set, and something said, when all before it has succeeded, not while it waits to be sent.
+        if (plan.result?.ansible_facts !== undefined || task.step.name === 'debug') await this.flush();
         return this.#settled(prepared, { changed: false, ...plan.result }, plan.because, startedAt, attempt);
       case 'change': {
         if (
@@ -256,6 +282,10 @@ export class HostTasks {
         ) {
           this.#announce(prepared, plan, startedAt);
           return pending;
+        }
+        if (task.checkMode === true) {
+          await this.flush();
+          return this.#onlySaid(prepared, plan, startedAt);
         }
         if (!this.#changes.goesWith(prepared)) await this.flush();
         const change: PendingChange = { prepared, plan, identity: this.#identityOf(prepared), startedAt };
@@ -267,6 +297,22 @@ export class HostTasks {
         return this.#concluded(change, performed, attempt);
       }
     }
+  }
+
+  /** `check_mode: true`: what would be done is said, and not done. What nobody can foresee is skipped, as in Ansible. */
+  #onlySaid(prepared: Prepared, plan: AnyChange, startedAt: number): TaskResult {
+    const { task, scope } = prepared;
+    if (plan.imperative === true) {
+      this.report.finished(prepared, 'skipped', 'check_mode holds, and only doing it would tell', {
+        startedAt,
+      });
+      return { changed: false, skipped: true, msg: 'Command would have run if not in check mode' };
+    }
+    const result = judged(task, scope, { changed: plan.changesNothing !== true });
+    const changes = result.changed === true;
+    this.report.finished(prepared, changes ? 'would-change' : 'unchanged', plan.because, { plan, startedAt });
+    if (changes) this.around.onChanged(task, scope);
+    return result;
   }
 
   #identityOf({ name, item }: Prepared): string {
@@ -285,7 +331,7 @@ export class HostTasks {
       if (pass.isOpen) continue;
       this.#throwIfFailed(pass);
       // Beside the items that changed nothing: their results are there since they were decided.
-      this.keep(pass.task, loopResult(pass.results));
+      this.keep(pass.task, loopResult(pass.results), pass.scope);
     }
   }
 
@@ -305,19 +351,17 @@ export class HostTasks {
         if (typeof result === 'symbol') continue;
         if (task.register !== undefined) this.#state.awaited.delete(task.register);
         if (place === undefined) {
-          this.keep(task, result);
+          this.keep(task, result, scope);
           continue;
         }
-        place.pass.results[place.index] = {
-          ...result,
-          [place.pass.variable]: scope.get(place.pass.variable),
-        };
-        passes.add(place.pass);
+        const { pass, index: at } = place;
+        pass.results[at] = itemResult(pass.loop, at, scope.get(pass.loop.variable), result);
+        passes.add(pass);
       } catch (thrown) {
         if (place === undefined) throw thrown;
         const { pass } = place;
         if (task.register !== undefined) this.#state.awaited.delete(task.register);
-        this.#itemFailed(pass, place.index, scope.get(pass.variable), thrown);
+        this.#itemFailed(pass, place.index, scope.get(pass.loop.variable), thrown);
         passes.add(pass);
         return changes
           .slice(index + 1)
@@ -338,7 +382,10 @@ export class HostTasks {
       return again;
     // What a command's exit status means is for failed_when to say, where there is one.
     const isJudged = prepared.task.failedWhen !== undefined && error?.code === 'COMMAND_FAILED';
-    if (error !== undefined && !isJudged) return this.#failed(prepared, error, result, startedAt, plan);
+    if (error !== undefined && !isJudged) {
+      const tried = prepared.task.until === undefined ? {} : { attempts: attemptsOf(prepared.task, attempt) };
+      return this.#failed(prepared, error, { ...result, ...tried }, startedAt, plan);
+    }
     return this.#settled(prepared, result, plan.because, startedAt, attempt, plan);
   }
 
@@ -356,13 +403,17 @@ export class HostTasks {
     try {
       judgement = judged(task, scope, task.until === undefined ? result : { ...result, attempts: attempt });
       if (wantsAnother(task, scope, judgement, attempt)) return again;
+      if (isInVain(task, scope, judgement)) {
+        const tried = { ...judgement, failed: true, attempts: attemptsOf(task, attempt) };
+        return this.#failed(prepared, inVain(task, attempt), tried, startedAt, plan);
+      }
     } catch (thrown) {
       return this.#failed(prepared, asHostError(thrown, this.host.name), result, startedAt, plan);
     }
     if (judgement.failed === true)
       return this.#failed(prepared, failedByCondition(judgement), judgement, startedAt, plan);
     const changed = judgement.changed === true;
-    if (changed) this.around.onChanged(task);
+    if (changed) this.around.onChanged(task, scope);
     if (task.step.name === 'debug' && judgement.msg !== undefined)
       this.report.message(prepared, textOf(judgement.msg));
     this.report.finished(prepared, changed ? 'changed' : 'unchanged', because, {
@@ -389,16 +440,17 @@ export class HostTasks {
       ...(task.where === undefined ? {} : { where: task.where }),
     });
     const failed = { failed: true, msg: error.message, ...result, changed: result.changed ?? false };
-    const ignored = task.ignoreErrors && error.code !== 'INTERRUPTED';
+    const isLost = isOutOfReach(placed, this.host.name);
+    const ignored = isLost
+      ? task.ignoreUnreachable === true
+      : task.ignoreErrors && error.code !== 'INTERRUPTED';
     this.report.finished(told, ignored ? 'failed-ignored' : 'failed', placed.message, {
       error: placed,
       startedAt,
       ...(plan === undefined ? {} : { plan }),
-      ...(this.around.isGuarded() && !ignored && !isOutOfReach(placed, this.host.name)
-        ? { rescued: true }
-        : {}),
+      ...(this.around.isGuarded() && !ignored && !isLost ? { rescued: true } : {}),
     });
-    if (ignored) return failed;
+    if (ignored) return isLost ? { changed: false, unreachable: true, msg: error.message } : failed;
     // A rescue may ask what it was.
     if (task.register !== undefined && task.loop === undefined) {
       this.#state.awaited.delete(task.register);
@@ -418,7 +470,7 @@ export class HostTasks {
       plan,
       startedAt,
     });
-    if (changes) this.around.onChanged(task);
+    if (changes) this.around.onChanged(task, prepared.scope);
     this.#deciding.foresee(prepared, plan);
   }
 }
@@ -426,7 +478,9 @@ export class HostTasks {
 /** One time through a loop. */
 interface LoopPass {
   readonly task: Task;
-  readonly variable: string;
+  readonly loop: Loop;
+  /** What it began with. */
+  readonly scope: Variables;
   /** By the place of the item; those that are not there yet are missing. */
   readonly results: TaskResult[];
   readonly failures: TaskFailed[];
@@ -434,15 +488,49 @@ interface LoopPass {
   isOpen: boolean;
 }
 
+const noItems = 'No items in the list';
+const notMet = { changed: false, skipped: true, skip_reason: 'Conditional result was False' };
+
 /** What `register` keeps of a loop. */
 function loopResult(items: readonly TaskResult[]): TaskResult {
   const results = items.filter((result) => result !== undefined);
+  const isSkipped = results.length > 0 && results.every((result) => result.skipped === true);
+  const failed = results.some((result) => result.failed === true);
   return {
     changed: results.some((result) => result.changed === true),
-    failed: results.some((result) => result.failed === true),
-    ...(results.length > 0 && results.every((result) => result.skipped === true) ? { skipped: true } : {}),
+    failed,
+    ...(isSkipped ? { skipped: true } : {}),
+    msg: isSkipped ? 'All items skipped' : failed ? 'One or more items failed' : 'All items completed',
     results,
   };
+}
+
+/** What `register` keeps of one item: later tasks read from it which item it was. */
+function itemResult(loop: Loop, index: number, item: unknown, result: TaskResult): TaskResult {
+  const { variable, indexVariable } = loop;
+  return {
+    ...result,
+    [variable]: item,
+    ansible_loop_var: variable,
+    ...(indexVariable === undefined ? {} : { [indexVariable]: index, ansible_index_var: indexVariable }),
+  };
+}
+
+/** What `register` keeps of a loop whose condition does not hold: its items, unless only the condition keeps them from being an error. */
+function skippedLoop(loop: Loop, scope: Variables): TaskResult {
+  try {
+    const items = itemsOf(loop, scope);
+    if (items.length > 0)
+      return loopResult(items.map((item, index) => itemResult(loop, index, item, notMet)));
+  } catch {
+    // Nothing of it is wanted.
+  }
+  return notMet;
+}
+
+/** As Ansible counts: an attempt that was one too many is none. */
+function attemptsOf(task: Task, attempt: number): number {
+  return Math.min(attempt, Math.max(1, task.until?.retries ?? attempt));
 }
 
 /** An error as it may be told: what a command printed is among what `no_log` hides. */
@@ -465,6 +553,7 @@ export function isDeferrable(task: Task): boolean {
     task.failedWhen === undefined &&
     (task.changedWhen ?? []).every(({ expression }) => typeof expression === 'boolean') &&
     !task.ignoreErrors &&
+    task.ignoreUnreachable !== true &&
     !task.runOnce &&
     task.throttle === undefined &&
     task.delegateTo === undefined &&

@@ -11,15 +11,41 @@ export function judged(task: Task, scope: Variables, result: TaskResult): TaskRe
   const holds = (conditions: Task['changedWhen']): boolean =>
     firstUnmet(conditions ?? [], withResult(task, scope.with(asData(judgement)), judgement)) === undefined;
   if (task.changedWhen !== undefined) judgement = { ...judgement, changed: holds(task.changedWhen) };
-  if (task.failedWhen !== undefined) judgement = { ...judgement, failed: holds(task.failedWhen) };
+  if (task.failedWhen !== undefined) {
+    const failed = holds(task.failedWhen);
+    judgement = { ...judgement, failed, failed_when_result: failed };
+  }
   return judgement;
 }
 
 /** Whether `until` asks for another attempt. Without conditions it asks until the task succeeds. */
 export function wantsAnother(task: Task, scope: Variables, result: TaskResult, attempt: number): boolean {
   if (task.until === undefined || attempt > task.until.retries) return false;
-  if (result.failed === true) return true;
-  return firstUnmet(task.until.conditions, withResult(task, scope, result)) !== undefined;
+  try {
+    return isInVain(task, scope, result);
+  } catch (thrown) {
+    // What failed may lack what the conditions ask for.
+    if (result.failed === true) return true;
+    throw thrown;
+  }
+}
+
+/** Whether `until` is not content with a result. Without conditions it wants success. */
+export function isInVain(task: Task, scope: Variables, result: TaskResult): boolean {
+  if (task.until === undefined) return false;
+  const { conditions } = task.until;
+  if (conditions.length === 0) return result.failed === true;
+  return firstUnmet(conditions, withResult(task, scope, result)) !== undefined;
+}
+
+/** The error of a task that ran as often as it may, and never as `until` wants it. */
+export function inVain({ until }: Task, attempts: number): FleetError {
+  const wanted = until?.conditions.map(({ expression }) => String(expression)).join(' and ') ?? '';
+  return new FleetError({
+    code: 'UNTIL_IN_VAIN',
+    message: `after ${attempts} attempts this does not hold: ${wanted === '' ? 'success' : wanted}`,
+    fix: 'Raise retries or delay, or look at why it does not come to hold.',
+  });
 }
 
 function withResult(task: Task, scope: Variables, result: TaskResult): Variables {

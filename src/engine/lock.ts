@@ -131,7 +131,10 @@ if [ $(($(date +%s) - beat)) -gt ${staleAfterSeconds} ] || { [ -n "$dead" ] && [
     if [ "$(cat "$aside/owner" 2>/dev/null)" = "$stale" ]; then rm -rf "$aside"; take && exit 0; else mv "$aside" "$lock"; fi
   fi
 fi
-cat "$lock/owner"; exit ${heldByAnother}`;
+# Two names of one machine may be here at once: the other may have been about to write whose the lock is.
+held=$(cat "$lock/owner" 2>/dev/null); [ -n "$held" ] || { sleep 1; held=$(cat "$lock/owner" 2>/dev/null); }
+[ "$held" = "$owner" ] && exit 0
+printf '%s\n' "$held"; exit ${heldByAnother}`;
 }
 
 function beatScript(owner: string): ShellScript {

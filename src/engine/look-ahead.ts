@@ -6,7 +6,7 @@ import type { HostSession } from './host-session.ts';
 import { itemsOf, loopScope } from './loop.ts';
 import type { DynamicInclude, Entry, Play, Task } from './play.ts';
 import type { RunContext } from './run-context.ts';
-import { playScope, taskScope } from './scope.ts';
+import { playScope, playVariables, taskScope } from './scope.ts';
 import type { WaveSource } from './waves.ts';
 
 /** Everything worth asking before the first task runs. */
@@ -38,27 +38,30 @@ export function lookAhead(plays: readonly Play[], context: RunContext, waves?: W
     const facts = hosts.get(session) ?? new Map();
     hosts.set(session, facts.set(fact.key, fact));
   };
-  const walk = (entry: Entry, host: Host, base: Variables): void => {
+  const walk = (entry: Entry, play: Play, host: Host, base: Variables): void => {
     if (entry.kind === 'block') {
-      for (const inner of [...entry.tasks, ...entry.always]) walk(inner, host, base);
+      for (const inner of [...entry.tasks, ...entry.always]) walk(inner, play, host, base);
       return;
     }
     passedOver(() => {
-      const scope = taskScope(context, base, host, entry);
+      const scope = taskScope(context, base, play.defaults, host, entry);
       for (const pass of passesOf(entry, scope)) {
         passedOver(() => {
           if (entry.kind === 'task') want(entry, host, pass);
           else if (firstUnmet(entry.when, pass) === undefined) {
-            for (const inner of entry.load(pass)) walk(withVars(inner, entry.vars), host, pass);
+            for (const inner of entry.load(pass)) walk(withVars(inner, entry.vars), play, host, pass);
           }
         });
       }
     });
   };
   for (const play of plays) {
+    const variables = playVariables(context, play, play.hosts);
     for (const host of play.hosts) {
-      const base = playScope(context, play, host, play.hosts);
-      for (const entry of play.tasks) walk(entry, host, base);
+      passedOver(() => {
+        const base = playScope(context, play, host, variables);
+        for (const entry of play.tasks) walk(entry, play, host, base);
+      });
     }
     if (play.strategy === 'rolling') {
       for (const [host, facts] of waves?.look(play) ?? [])

@@ -16,21 +16,29 @@ export function itemsOf(loop: Loop, scope: Variables): readonly unknown[] {
   });
 }
 
-/** The scope of one item: the loop variable, its index, and Ansible's `ansible_loop`. */
+/** The scope of one item: the loop variable, its index, and Ansible's `ansible_loop` where that is wanted. */
 export function loopScope(loop: Loop, scope: Variables, items: readonly unknown[], index: number): Variables {
-  const position = { index: index + 1, index0: index, first: index === 0, last: index === items.length - 1 };
-  const extended = {
+  const { variable, indexVariable } = loop;
+  return scope.with({
+    [variable]: asData(items[index]),
+    ansible_loop_var: variable,
+    ...(loop.extended === true ? { ansible_loop: position(loop, items, index) } : {}),
+    ...(indexVariable === undefined ? {} : { [indexVariable]: index, ansible_index_var: indexVariable }),
+  });
+}
+
+function position({ omitsAllItems }: Loop, items: readonly unknown[], index: number): object {
+  const last = items.length - 1;
+  return {
+    index: index + 1,
+    index0: index,
+    first: index === 0,
+    last: index === last,
     length: items.length,
     revindex: items.length - index,
-    revindex0: items.length - index - 1,
-    allitems: asData(items),
+    revindex0: last - index,
+    ...(omitsAllItems === true ? {} : { allitems: asData(items) }),
     ...(index > 0 ? { previtem: asData(items[index - 1]) } : {}),
-    ...(index < items.length - 1 ? { nextitem: asData(items[index + 1]) } : {}),
+    ...(index < last ? { nextitem: asData(items[index + 1]) } : {}),
   };
-  return scope.with({
-    [loop.variable]: asData(items[index]),
-    ansible_loop_var: loop.variable,
-    ansible_loop: loop.extended === true ? { ...position, ...extended } : position,
-    ...(loop.indexVariable === undefined ? {} : { [loop.indexVariable]: index }),
-  });
 }

@@ -5,8 +5,11 @@ import type { Entry, Play, Task } from './play.ts';
  * such a task a host waits until no other host of the batch can add anything: each has ended, or waits as well.
  */
 export class Meeting {
+  /** In the order of the batch. */
   readonly #active: Set<string>;
   #waiting: (() => void)[] = [];
+  /** Hosts that came to a `run_once` before the one that shall do it. */
+  readonly #behind = new Map<string, { readonly isBegun: () => boolean; readonly release: () => void }>();
 
   constructor(hosts: Iterable<string>) {
     this.#active = new Set(hosts);
@@ -18,16 +21,45 @@ export class Meeting {
     await met;
   }
 
+  /**
+   * Waits until it is this host's turn to do what is done once for all, or another has begun it. As in Ansible that is the
+   * first host of the batch that is left, whichever comes first; unless it never comes, since it waits for the others.
+   */
+  async turn(host: string, isBegun: () => boolean): Promise<void> {
+    if (!this.#active.has(host)) return;
+    const released = new Promise<void>((release) => this.#behind.set(host, { isBegun, release }));
+    this.#check();
+    await released;
+  }
+
+  /** Something that is done once has begun: nobody waits for its turn to do it. */
+  begun(): void {
+    this.#check();
+  }
+
   /** A host that has ended is waited for no longer. */
   leave(host: string): void {
     if (this.#active.delete(host)) this.#check();
   }
 
   #check(): void {
-    if (this.#waiting.length < this.#active.size) return;
+    const [first] = this.#active;
+    for (const [host, { isBegun }] of [...this.#behind]) if (host === first || isBegun()) this.#release(host);
+    if (this.#waiting.length + this.#behind.size < this.#active.size) return;
+    const next = [...this.#active].find((host) => this.#behind.has(host));
+    if (next !== undefined) {
+      this.#release(next);
+      return;
+    }
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const release of waiting) release();
+  }
+
+  #release(host: string): void {
+    const one = this.#behind.get(host);
+    this.#behind.delete(host);
+    one?.release();
   }
 }
 

@@ -26,12 +26,16 @@ export interface Task {
   readonly changedWhen?: readonly Condition[];
   readonly failedWhen?: readonly Condition[];
   readonly ignoreErrors: boolean;
+  /** A host that cannot be reached goes on with what follows. */
+  readonly ignoreUnreachable?: boolean;
   readonly notify: readonly string[];
   /** Names that a handler answers to, beside its own. */
   readonly listen: readonly string[];
   readonly runOnce: boolean;
   /** Another host (templated) to look at and act on, with this host's variables. */
   readonly delegateTo?: string;
+  /** Facts that it finds out or sets are those of `delegateTo`. */
+  readonly delegateFacts?: boolean;
   /** `undefined` means as the inventory says. */
   readonly become?: TaskBecome;
   readonly environment: Readonly<Record<string, unknown>>;
@@ -65,6 +69,12 @@ export interface RoleRun {
   readonly name: string;
 }
 
+/** The variables of a role: its own, and its defaults, which are below everything else. */
+export interface RoleVariables {
+  readonly vars: Readonly<Record<string, unknown>>;
+  readonly defaults: Readonly<Record<string, unknown>>;
+}
+
 /** What `meta:` asks of the run. */
 export type MetaAction =
   | 'flush_handlers'
@@ -85,6 +95,8 @@ export type MetaAction =
 export interface TemplatedSettings {
   readonly become?: string;
   readonly ignoreErrors?: string;
+  readonly ignoreUnreachable?: string;
+  readonly delegateFacts?: string;
   readonly runOnce?: string;
   readonly noLog?: string;
   readonly checkMode?: string;
@@ -94,14 +106,20 @@ export interface TemplatedSettings {
   readonly delaySeconds?: string;
   readonly deadlineSeconds?: string;
   readonly throttle?: string;
-  /** Templates of mappings, laid under `environment` in this order. */
-  readonly environment?: readonly string[];
+  /** Mappings and templates of such, later ones over earlier ones. */
+  readonly environment?: readonly (string | Readonly<Record<string, unknown>>)[];
 }
 
 export interface TaskBecome {
   readonly enabled: boolean;
   readonly method?: string;
   readonly user?: string;
+  /** Of the play or task, by their names in an inventory: over all else, the inventory included. */
+  readonly variables?: {
+    readonly ansible_become?: boolean;
+    readonly ansible_become_user?: string;
+    readonly ansible_become_method?: string;
+  };
 }
 
 /** `loop:` with its `loop_control`. */
@@ -114,8 +132,10 @@ export interface Loop {
   readonly pauseMs: number;
   /** Makes the items out of the templated `over`, for the `with_…` forms; without it `over` must be a list. May throw a FleetError. */
   readonly expand?: (templated: unknown) => readonly unknown[];
-  /** `ansible_loop` is wanted in full (`length`, `revindex`, `previtem` …). */
-  readonly extended?: boolean;
+  /** `ansible_loop` is wanted. */
+  readonly extended?: true;
+  /** `ansible_loop` has no `allitems`, where they would be many. */
+  readonly omitsAllItems?: true;
 }
 
 export interface Until {
@@ -146,6 +166,8 @@ export interface DynamicInclude {
   readonly load: (scope: Variables) => readonly Entry[];
   /** Handlers that come with it (a role's), to be known from then on. Call after `load`, with the same scope. */
   readonly loadHandlers?: (scope: Variables) => readonly Task[];
+  /** What every later task of the play knows of it (`public`). Call after `load`, with the same scope. */
+  readonly published?: (scope: Variables) => RoleVariables;
   /** Defaults of its role, as `Task.defaults`. */
   readonly defaults?: Readonly<Record<string, unknown>>;
   readonly params?: Readonly<Record<string, unknown>>;
@@ -163,12 +185,20 @@ export interface Play {
   /** Run at the end of each batch, each at most once per host, in the order in which they are written. */
   readonly handlers: readonly Task[];
   readonly vars: Readonly<Record<string, unknown>>;
+  /**
+   * Variables over `vars` of which only a host's own tell in which files they stand. Files whose names cannot be told
+   * before its facts are known are left out until then.
+   * @throws FleetError for a file that is not there
+   */
+  readonly varsFiles?: (scope: Variables, hasFacts: boolean) => Readonly<Record<string, unknown>>;
   /** Sizes of the batches, the last repeated: `[1]`, `[1, '25%']`. Empty: all hosts at once. */
   readonly serial: readonly (number | string)[];
   /** Any failed host ends the whole run once its batch is done. */
   readonly anyErrorsFatal: boolean;
   /** The run ends when more than this share of a batch's hosts failed. */
   readonly maxFailPercentage?: number;
+  /** Some of its tasks do not mind a host that cannot be reached. */
+  readonly ignoresUnreachable?: true;
   /** Defaults of all its roles: below everything else, the inventory included. */
   readonly defaults?: Readonly<Record<string, unknown>>;
   /** `free`: a host does not wait for the others between tasks. `rolling`: the state of the cluster says who is next. */

@@ -24,6 +24,8 @@ export async function preview(
   const real = context.stateOf(host.name);
   const state: HostState = {
     ...newHostState(),
+    facts: real.facts,
+    included: { ...real.included },
     variables: { ...real.variables },
     awaited: new Set(real.awaited),
   };
@@ -50,6 +52,8 @@ export function replay(context: RunContext, { host, events, state }: Preview): v
   const real = context.stateOf(host.name);
   for (const name of Object.keys(real.variables)) if (!(name in state.variables)) delete real.variables[name];
   Object.assign(real.variables, state.variables);
+  Object.assign(real.included, state.included);
+  real.facts = state.facts;
   for (const name of Object.keys(real.counts) as (keyof HostState['counts'])[])
     real.counts[name] += state.counts[name];
   if (state.failed !== undefined) real.failed = state.failed;

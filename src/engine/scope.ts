@@ -4,18 +4,21 @@ import type { Play, Task, TemplatedSettings } from './play.ts';
 import type { RunContext } from './run-context.ts';
 
 /**
- * The variables that a task of a host sees, in Ansible's order: role defaults, inventory, play, task, what was
- * registered or set as a fact, parameters of roles and includes, and `-e` above all.
+ * The variables that a task of a host sees, in Ansible's order: role defaults, inventory, facts, play, task, included
+ * variables, what was registered or set as a fact, parameters of roles and includes, and `-e` above all.
  */
 export function taskScope(
   context: RunContext,
   base: Variables,
+  defaults: Play['defaults'],
   host: Host,
   task: Pick<Task, 'vars' | 'defaults' | 'params'>,
 ): Variables {
-  return withDefaults(base, task.defaults)
+  const { included, variables } = context.stateOf(host.name);
+  // Those of its own role before those of others.
+  return withDefaults(base, { ...defaults, ...task.defaults })
     .with(task.vars)
-    .with({ ...context.stateOf(host.name).variables, ...task.params, ...context.extraVars });
+    .with({ ...included, ...variables, ...task.params, ...context.extraVars });
 }
 
 /** `hostvars` as a run knows it: the inventory's, and over that what each host registered or found out. */
@@ -24,9 +27,11 @@ function hostvarsOf(context: RunContext): HostVarsMap {
   if (before !== undefined) return before;
   const { fleet } = context;
   const made = new HostVarsMap([...fleet.hosts.keys()], (name) => {
-    const found = context.knownStates().get(name)?.variables;
+    const found = context.knownStates().get(name);
     const vars = fleet.hosts.get(name)?.vars ?? (found === undefined ? undefined : fleet.vars);
-    return found === undefined ? vars : vars?.with(found);
+    return found === undefined
+      ? vars
+      : vars?.with({ ansible_facts: {}, ...found.facts, ...found.included, ...found.variables });
   });
   hostvars.set(context, made);
   return made;
@@ -35,17 +40,21 @@ function hostvarsOf(context: RunContext): HostVarsMap {
 const hostvars = new WeakMap<RunContext, HostVarsMap>();
 
 /** Variables with others laid under them. */
-function withDefaults(scope: Variables, defaults: Readonly<Record<string, unknown>> = {}): Variables {
+function withDefaults(scope: Variables, defaults: Readonly<Record<string, unknown>>): Variables {
   const missing = Object.entries(defaults).filter(([name]) => !scope.has(name));
   return missing.length === 0 ? scope : scope.with(Object.fromEntries(missing));
 }
 
-/** A play's variables on a host, with those that tell of the play itself. */
-export function playScope(context: RunContext, play: Play, host: Host, batch: readonly Host[]): Variables {
+/** A play's variables, with those that tell of the play itself. */
+export function playVariables(
+  context: RunContext,
+  play: Play,
+  batch: readonly Host[],
+): Readonly<Record<string, unknown>> {
   const names = play.hosts
     .map(({ name }) => name)
     .filter((name) => context.stateOf(name).failed === undefined);
-  const scope = host.vars.with({
+  return {
     ...play.vars,
     hostvars: hostvarsOf(context),
     ansible_check_mode: context.checkMode,
@@ -54,8 +63,37 @@ export function playScope(context: RunContext, play: Play, host: Host, batch: re
     ansible_play_batch: batch.map(({ name }) => name),
     ansible_play_name: play.name,
     play_hosts: names,
-  });
-  return withDefaults(scope, play.defaults);
+  };
+}
+
+/** A play's variables on a host, over what has been found out about that host so far. */
+export function playScope(
+  context: RunContext,
+  play: Play,
+  host: Host,
+  variables: Readonly<Record<string, unknown>>,
+): Variables {
+  const { facts } = context.stateOf(host.name);
+  const scope = host.vars.with({ ansible_facts: {}, ...facts }).with(variables);
+  return play.varsFiles === undefined
+    ? scope
+    : scope.with(play.varsFiles(scope, Object.keys(facts).length > 0));
+}
+
+/** A task with what variables over the inventory's say of becoming another user: `vars: {ansible_become_user: …}`. */
+export function becoming(task: Task, scope: Variables, host: Host): Task {
+  const said = (name: string): unknown =>
+    scope.has(name) && scope.raw(name) !== host.vars.raw(name) ? scope.get(name) : undefined;
+  const [enabled, user, method] = ['ansible_become', 'ansible_become_user', 'ansible_become_method'].map(
+    said,
+  );
+  if (enabled === undefined && user === undefined && method === undefined) return task;
+  const variables = {
+    ...(enabled === undefined ? {} : { ansible_become: scope.test(String(enabled), task.where) }),
+    ...(user === undefined ? {} : { ansible_become_user: String(user) }),
+    ...(method === undefined ? {} : { ansible_become_method: String(method) }),
+  };
+  return { ...task, become: { enabled: false, ...task.become, variables } };
 }
 
 /** The task with the settings that only a host's variables decide filled in. */
@@ -74,8 +112,8 @@ export function settledTask(task: Task, scope: Variables): Task {
   const delaySeconds = number('delaySeconds');
   const deadlineSeconds = number('deadlineSeconds');
   const throttle = number('throttle');
-  const environment = (templated.environment ?? []).map(
-    (written) => scope.template(written, task.where) as object,
+  const environment = (templated.environment ?? []).map((written) =>
+    typeof written === 'string' ? (scope.template(written, task.where) as object) : written,
   );
   return {
     ...task,
@@ -84,6 +122,10 @@ export function settledTask(task: Task, scope: Variables): Task {
     noLog: flag('noLog', task.noLog),
     environment: Object.assign({}, ...environment, task.environment),
     ...(templated.become === undefined ? {} : { become: { ...task.become, enabled: flag('become', false) } }),
+    ...(templated.ignoreUnreachable === undefined
+      ? {}
+      : { ignoreUnreachable: flag('ignoreUnreachable', false) }),
+    ...(templated.delegateFacts === undefined ? {} : { delegateFacts: flag('delegateFacts', false) }),
     ...(templated.checkMode === undefined ? {} : { checkMode: flag('checkMode', true) }),
     ...(templated.diff === undefined ? {} : { diff: flag('diff', true) }),
     ...(templated.anyErrorsFatal === undefined ? {} : { anyErrorsFatal: flag('anyErrorsFatal', false) }),

@@ -49,7 +49,8 @@ export interface Ways {
 
 /**
  * One file on its way to many hosts: sent once to the first, then handed on from host to host in a tree. Whoever cannot
- * fetch is sent it directly; where nobody can serve, all are.
+ * fetch is sent it directly; where the first can serve nobody, more are, until one can. A host without any tool is never reached by
+ * way of another: through a forward of this machine the bytes would leave it all the same, and come to it besides.
  */
 class Swarm {
   readonly #donors: Donor[] = [];
@@ -69,18 +70,18 @@ class Swarm {
         if (outcome !== 'no offer') isAble = false;
         continue;
       }
-      const nobodyServes = this.#donors.length > 0 && able.length === 0;
-      const isStalled = this.#direct > 0 && performance.now() - this.#lastProgress > stalledAfterMs;
-      if (
-        !isAble ||
-        nobodyServes ||
-        (able.length === 0 && this.#direct === 0) ||
-        (able.length === 0 && isStalled)
-      ) {
-        return this.#sendDirectly(of, ways);
-      }
+      if (!isAble || (able.length === 0 && this.#mayBeSentDirectly())) return this.#sendDirectly(of, ways);
       await this.#change();
     }
+  }
+
+  /**
+   * Where nobody has the file yet, one is sent it and the others wait for that one; each that then turns out to serve nobody lets one
+   * more be sent it at the same time, until one serves.
+   */
+  #mayBeSentDirectly(): boolean {
+    const isStalled = this.#direct > 0 && performance.now() - this.#lastProgress > stalledAfterMs;
+    return this.#direct <= this.#donors.length || isStalled;
   }
 
   #join(of: Receiver): void {

@@ -86,6 +86,8 @@ export interface Refuse {
   readonly code?: string;
   /** Where what it tells of happened, when that was in another step. */
   readonly origin?: Pick<Fault, 'step' | 'where'>;
+  /** What `register` keeps beside the message. */
+  readonly details?: Readonly<Record<string, unknown>>;
 }
 
 /** One promise about a host. */

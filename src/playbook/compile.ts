@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path';
 import { type Fault, FleetError, FleetErrors, type Place } from '../core/errors.ts';
 import type { Secret } from '../core/secret.ts';
-import type { Play } from '../engine/play.ts';
+import type { Play, TemplatedSettings } from '../engine/play.ts';
 import type { Fleet, Host, Variables } from '../inventory/fleet.ts';
 import { splitPattern } from '../inventory/host-selection.ts';
 import { shown, truthOf } from './args.ts';
@@ -18,7 +18,6 @@ import {
 } from './context.ts';
 import { locate, PlaybookFiles } from './files.ts';
 import { checkNotified, handlersOf } from './handlers.ts';
-import { variablesOfFile } from './include-vars.ts';
 import { importKeywords, playKeywords } from './keywords.ts';
 import { entryOf, type Located } from './located.ts';
 import { meant } from './nearest.ts';
@@ -35,11 +34,15 @@ import {
   type Words,
   wordValue,
 } from './settings.ts';
-import { fromTask, taskNames } from './start-at.ts';
+import { allEntries, fromTask, taskNames } from './start-at.ts';
 import { type StepLibrary, withPlaybookSteps } from './step-library.ts';
 import { isSelected } from './tags.ts';
 import { compileEntries, gatheringTask, implicitFlush } from './tasks.ts';
 import { hasTemplate } from './template-text.ts';
+import { VarsFiles } from './vars-files.ts';
+
+/** Which Ansible a playbook may take fleet for: many ask before they begin. */
+const likeAnsible = { string: '2.14.18', full: '2.14.18', major: 2, minor: 14, revision: 18 };
 
 /** A question that `vars_prompt` asks. */
 export interface PromptQuestion {
@@ -274,13 +277,23 @@ class Compiler {
     const words = readWords(outer, node, playKeywords, 'play');
     const folder = dirname(outer.file);
     const asked = this.#prompted(outer, words);
-    const own = { playbook_dir: folder, ...outer.inherited.vars, ...varsOf(outer, words), ...asked };
+    const own = {
+      playbook_dir: folder,
+      ansible_version: likeAnsible,
+      ansible_run_tags: this.options.tags?.length ? this.options.tags : ['all'],
+      ansible_skip_tags: this.options.skipTags ?? [],
+      ...varsOf(outer, words),
+      ...outer.inherited.vars,
+      ...asked,
+    };
     const scoped = this.#scope.with(own).with(this.options.extraVars ?? {});
-    const vars = { ...own, ...this.#varsFiles({ ...outer, scope: scoped }, words) };
-    const scope = this.#scope.with(vars).with(this.options.extraVars ?? {});
+    const files = VarsFiles.of({ ...outer, scope: scoped }, words.get('vars_files')?.node);
+    const vars = { ...own, ...files.fixed };
+    const scope = this.#scope.with({ ...vars, ...files.guessed }).with(this.options.extraVars ?? {});
     const at: Context = { ...outer, scope };
     const pattern = this.#pattern(at, words);
     const hosts = pattern === undefined ? [] : this.#hosts(at, pattern, words);
+    files.check(hosts.map((host) => host.vars.with(vars)));
     const name = textOf(words, 'name') ?? pattern ?? '';
     const said = inherit(at, words);
     // The play's own variables lie under those of its roles, so they are handed over apart.
@@ -322,9 +335,14 @@ class Compiler {
       tasks: gathering === undefined ? sections : [gathering, ...sections],
       handlers,
       vars: { ...vars, ...context.play.roleVars },
+      ...files.late(context.play.roleVars),
       serial: this.#serial(at, words),
       anyErrorsFatal: said.settings.anyErrorsFatal === true,
       ...(maxFailPercentage === undefined ? {} : { maxFailPercentage }),
+      ...(forgives(said.settings) ||
+      allEntries(sections).some((entry) => entry.kind === 'task' && forgives(entry))
+        ? { ignoresUnreachable: true as const }
+        : {}),
       ...(Object.keys(context.play.roleDefaults).length === 0 ? {} : { defaults: context.play.roleDefaults }),
       strategy: strategyOf(strategy),
       ...(remoteUser === undefined || remoteUser === null || remoteUser === ''
@@ -492,29 +510,6 @@ class Compiler {
     return undefined;
   }
 
-  #varsFiles(context: Context, words: Words): Readonly<Record<string, unknown>> {
-    const entry = words.get('vars_files');
-    if (entry === undefined || entry.node.value === null) return {};
-    const folders = [`${dirname(context.file)}/vars`, dirname(context.file)];
-    const read: object[] = [];
-    for (const item of entry.node.items ?? [entry.node]) {
-      const names = (item.items ?? [item]).map((node) => templateNow(context, node.value, node.place));
-      if (names.some((name) => name === undefined)) continue;
-      const values = attempt(context, item.place, () => {
-        for (const name of names.slice(0, -1)) {
-          try {
-            return variablesOfFile(locate(String(name), folders, item.place), context.compilation.files);
-          } catch (error) {
-            if (!(error instanceof FleetError) || error.code !== 'PLAYBOOK_FILE_MISSING') throw error;
-          }
-        }
-        return variablesOfFile(locate(String(names.at(-1)), folders, item.place), context.compilation.files);
-      });
-      if (values !== undefined) read.push(values);
-    }
-    return Object.assign({}, ...read) as Readonly<Record<string, unknown>>;
-  }
-
   #prompted(context: Context, words: Words): Readonly<Record<string, unknown>> {
     const answers: [string, unknown][] = [];
     for (const node of words.get('vars_prompt')?.node.items ?? []) {
@@ -607,6 +602,20 @@ function inOrder(errors: readonly FleetError[]): readonly FleetError[] {
     const id = JSON.stringify([error.code, error.message, error.where]);
     return !seen.has(id) && seen.add(id) !== undefined;
   });
+}
+
+/** Whether a host that cannot be reached may go on, perhaps. */
+function forgives({
+  ignoreUnreachable,
+  templated,
+}: {
+  readonly ignoreUnreachable?: boolean | string;
+  readonly templated?: TemplatedSettings;
+}): boolean {
+  return (
+    templated?.ignoreUnreachable !== undefined ||
+    (ignoreUnreachable !== undefined && ignoreUnreachable !== false)
+  );
 }
 
 /** Whether a part of a pattern adds hosts, rather than taking some away. */

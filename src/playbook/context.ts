@@ -21,6 +21,8 @@ export interface Settings {
   readonly diff?: Flag;
   readonly anyErrorsFatal?: Flag;
   readonly delegateTo?: string;
+  readonly delegateFacts?: Flag;
+  readonly ignoreUnreachable?: Flag;
   readonly throttle?: number | string;
   readonly timeoutSeconds?: number | string;
   readonly notify?: readonly string[];
@@ -38,8 +40,8 @@ export interface Inherited {
   /** Of the roles around it, the innermost winning; below `vars`. */
   readonly roleVars: Readonly<Record<string, unknown>>;
   readonly defaults: Readonly<Record<string, unknown>>;
-  readonly environment: Readonly<Record<string, unknown>>;
-  readonly environmentTemplates: readonly string[];
+  /** Mappings and templates of such, later ones over earlier ones. */
+  readonly environment: readonly (string | Readonly<Record<string, unknown>>)[];
   readonly moduleDefaults: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 }
 
@@ -51,8 +53,7 @@ export const nothingInherited: Inherited = {
   params: {},
   roleVars: {},
   defaults: {},
-  environment: {},
-  environmentTemplates: [],
+  environment: [],
   moduleDefaults: {},
 };
 

@@ -27,10 +27,7 @@ export function finishTask(
   const ownName = textOf(words, 'name');
   const bareName = ownName === undefined || ownName === '' ? found.name : ownName;
   const templated: { -readonly [Key in keyof TemplatedSettings]: TemplatedSettings[Key] } = {};
-  const flag = (
-    key: 'ignoreErrors' | 'runOnce' | 'noLog' | 'checkMode' | 'diff' | 'anyErrorsFatal',
-    value: Flag | undefined,
-  ) => {
+  const flag = (key: keyof TemplatedSettings & keyof Inherited['settings'], value: Flag | undefined) => {
     if (typeof value !== 'string') return value;
     templated[key] = value;
     return undefined;
@@ -46,6 +43,8 @@ export function finishTask(
   const become = becomeOf(settings, templated);
   const until = untilOf(context, words, number);
   const ignoreErrors = flag('ignoreErrors', settings.ignoreErrors) ?? false;
+  const ignoreUnreachable = flag('ignoreUnreachable', settings.ignoreUnreachable);
+  const delegateFacts = flag('delegateFacts', settings.delegateFacts);
   const runOnce = flag('runOnce', settings.runOnce) ?? false;
   const noLog = flag('noLog', settings.noLog) ?? templated.noLog !== undefined;
   const checkMode = flag('checkMode', settings.checkMode);
@@ -58,7 +57,8 @@ export function finishTask(
   const failedWhen = conditionsOf(context, words, 'failed_when');
   const delegateTo = found.local ? 'localhost' : settings.delegateTo;
   const notify = settings.notify ?? [];
-  if (inherited.environmentTemplates.length > 0) templated.environment = inherited.environmentTemplates;
+  const isPlain = inherited.environment.every((part) => typeof part !== 'string');
+  if (!isPlain) templated.environment = inherited.environment;
   const notifyEntry = words.get('notify');
   for (const name of notify)
     context.play.notified.push({ name, where: notifyEntry?.node.place ?? found.where });
@@ -81,9 +81,11 @@ export function finishTask(
     notify,
     listen: namesOf(words, 'listen'),
     runOnce,
+    ...(ignoreUnreachable === undefined ? {} : { ignoreUnreachable }),
     ...(delegateTo === undefined ? {} : { delegateTo }),
+    ...(delegateFacts === undefined ? {} : { delegateFacts }),
     ...(become === undefined ? {} : { become }),
-    environment: inherited.environment,
+    environment: isPlain ? Object.assign({}, ...inherited.environment) : {},
     noLog,
     ...(checkMode === undefined ? {} : { checkMode }),
     ...(seconds === undefined || seconds === 0 ? {} : { deadlineMs: seconds * 1000 }),
@@ -114,7 +116,8 @@ export function finishTask(
   return isSelected(inherited.tags, context.compilation.selection) ? [task] : [];
 }
 
-function subfolderOf(step: AnyStep): string {
+/** The folder of a playbook or role in which a step looks for its local files. */
+export function subfolderOf(step: AnyStep): string {
   if (step.name === 'template') return 'templates';
   return step.name === 'include_vars' ? 'vars' : 'files';
 }

@@ -1,7 +1,7 @@
 import { type FleetError, FleetErrors, type Place } from '../core/errors.ts';
-import type { Condition, DynamicInclude, Entry, Loop, Task } from '../engine/play.ts';
+import type { Condition, DynamicInclude, Entry, Loop, RoleVariables, Task } from '../engine/play.ts';
 import type { Variables } from '../inventory/fleet.ts';
-import { shown } from './args.ts';
+import { shown, truthOf } from './args.ts';
 import {
   allVars,
   attempt,
@@ -107,7 +107,7 @@ export function compileDirective(
     const fixed = templateNow(inner, name, where);
     if (fixed === undefined) return [];
     return isRole
-      ? roleEntries(inner, String(fixed), args, found.where)
+      ? roleEntries(inner, String(fixed), args, found.where, varsOf(context, words))
       : staticFile(inner, String(fixed), where);
   }
   const inline = Object.fromEntries(inlineVars);
@@ -158,6 +158,7 @@ function roleEntries(
   name: string,
   args: Readonly<Record<string, unknown>>,
   where: Place,
+  vars: Readonly<Record<string, unknown>>,
 ): readonly Entry[] {
   return compileRole(context, {
     name,
@@ -169,6 +170,7 @@ function roleEntries(
     isPublic: true,
     isDynamic: false,
     once: false,
+    vars,
   });
 }
 
@@ -190,6 +192,7 @@ function dynamic(
   inlineVars: Readonly<Record<string, unknown>>,
 ): readonly Entry[] {
   const { compilation } = context;
+  const isPublic = truthOf(args.public) === true;
   const above = context.inherited;
   const applied = appliedBy(context, args, found);
   // As in Ansible: the include's own tags, conditions and settings are for itself; its variables are for what it brings.
@@ -209,9 +212,10 @@ function dynamic(
         varsFrom: String(at.scope.template(fromOf(args.vars_from))),
         defaultsFrom: String(at.scope.template(fromOf(args.defaults_from))),
         handlersFrom: String(at.scope.template(fromOf(args.handlers_from))),
-        isPublic: false,
+        isPublic,
         isDynamic: true,
         once: false,
+        vars: {},
       });
     }
     const path = attempt(at, where, () => locate(target, taskFolders(at), where));
@@ -231,8 +235,8 @@ function dynamic(
   } else if (hasTemplate(name)) context.play.handlersOpen = true;
   if (!isSelectedHere) return [];
 
-  const loaded = new Map<string, { entries: readonly Entry[]; handlers: readonly Task[] }>();
-  const load = (scope: Variables): { entries: readonly Entry[]; handlers: readonly Task[] } => {
+  const loaded = new Map<string, Loaded>();
+  const load = (scope: Variables): Loaded => {
     const target = String(scope.template(name, where)).trim();
     const key = isRole
       ? `${target}\n${JSON.stringify(scope.template([args.tasks_from, args.vars_from]) ?? null)}`
@@ -243,6 +247,8 @@ function dynamic(
     const play = {
       ...context.play,
       handlers: [],
+      roleDefaults: {},
+      roleVars: {},
       roleHandlers: new Set(context.play.roleHandlers),
       rolesDone: new Set<string>(),
       notified: [],
@@ -256,7 +262,11 @@ function dynamic(
     };
     const entries = loadAt(at, target);
     FleetErrors.throwIfAny(errors);
-    const made = { entries, handlers: play.handlers.map(({ task }: HandlerDraft) => task) };
+    const made = {
+      entries,
+      handlers: play.handlers.map(({ task }: HandlerDraft) => task),
+      published: { vars: play.roleVars, defaults: play.roleDefaults },
+    };
     loaded.set(key, made);
     return made;
   };
@@ -270,12 +280,20 @@ function dynamic(
     vars: allVars(inherited),
     ...(loop === undefined ? {} : { loop }),
     load: (scope) => load(scope).entries,
+    ...(isPublic ? { published: (scope: Variables) => load(scope).published } : {}),
     ...(isRole && hasTemplate(name) ? { loadHandlers: (scope: Variables) => load(scope).handlers } : {}),
     ...(Object.keys(inherited.defaults).length === 0 ? {} : { defaults: inherited.defaults }),
     ...(Object.keys(inherited.params).length === 0 ? {} : { params: inherited.params }),
     ...(context.role === undefined ? {} : { role: context.role }),
   };
   return [include];
+}
+
+/** What an include brings. */
+interface Loaded {
+  readonly entries: readonly Entry[];
+  readonly handlers: readonly Task[];
+  readonly published: RoleVariables;
 }
 
 /** What `apply:` lays on every task that an include brings. */

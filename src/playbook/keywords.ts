@@ -69,7 +69,11 @@ export const sharedKeywords: Keywords = {
   become_exe: nothing('Path of the become program.', 'It is looked up in PATH.'),
   environment: keyword(environment, 'a mapping of names to values', 'Environment variables for commands.'),
   ignore_errors: keyword(flag, 'true or false', 'A failure is shown and does not stop the host.'),
-  ignore_unreachable: nothing('Go on after a lost host.', 'A host that is lost leaves the run.'),
+  ignore_unreachable: keyword(
+    flag,
+    'true or false',
+    'A host that cannot be reached goes on with its next task; without it, it leaves the run.',
+  ),
   no_log: keyword(flag, 'true or false', 'Neither arguments nor results are shown or kept.'),
   run_once: keyword(
     flag,
@@ -188,7 +192,11 @@ export const blockKeywords: Keywords = {
   always: { ...listOfTasks, description: 'Run in any case.' },
   when: keyword(condition, 'a condition or a list of them', 'All must hold for each task inside.'),
   delegate_to: keyword(text, 'a host name', 'Another host to act on, with this host’s variables.'),
-  delegate_facts: nothing('Whose facts a delegated step sets.', 'They stay with the host of the task.'),
+  delegate_facts: keyword(
+    flag,
+    'true or false',
+    'Facts that a delegated step finds out or sets are the other host’s.',
+  ),
   notify: keyword(
     names,
     'the name of a handler or a list of them',

@@ -127,8 +127,17 @@ function subelements(value: unknown, wrong: Wrong): readonly unknown[] {
       );
     if (inner === undefined && skipMissing) return [];
     if (!Array.isArray(inner)) throw wrong(`finds no list '${String(key)}' in ${shown(item)}`);
-    return inner.map((element: unknown) => [item, element]);
+    // As in Ansible, the item has the list no more.
+    const rest = without(item, String(key).split('.'));
+    return inner.map((element: unknown) => [rest, element]);
   });
+}
+
+/** A mapping that lacks what stands at the end of a path. */
+function without(value: unknown, [first, ...path]: readonly string[]): unknown {
+  if (typeof value !== 'object' || value === null || first === undefined) return value;
+  const { [first]: inner, ...rest } = value as Record<string, unknown>;
+  return path.length === 0 ? rest : { ...rest, [first]: without(inner, path) };
 }
 
 /** `start=1 end=5 stride=2 format=%02x`, `count=4`, or `5`, `2-8`, `2-8/2:host%02d`. */

@@ -9,7 +9,7 @@ import { variablesOfFile } from './include-vars.ts';
 import { blockKeywords, type Keywords } from './keywords.ts';
 import { entryOf, type Located } from './located.ts';
 import { meant } from './nearest.ts';
-import { inherit, readWords, templateNow, textIn, variablesIn } from './settings.ts';
+import { inherit, readWords, templateNow, textIn, variablesIn, varsOf } from './settings.ts';
 import { compileFile } from './tasks.ts';
 
 /** Which role, and which of its files. */
@@ -26,6 +26,10 @@ export interface RoleRequest {
   readonly isDynamic: boolean;
   /** Named under `roles:` or as a dependency: with the same parameters it runs but once. */
   readonly once: boolean;
+  /** What is said beside its name: just under the variables of the role itself. */
+  readonly vars: Readonly<Record<string, unknown>>;
+  /** Its own parameters, as old playbooks write them. What it is inside of makes no other role of it. */
+  readonly params?: Readonly<Record<string, unknown>>;
 }
 
 /** Compiles the entries of `roles:` of a play, or of the dependencies of a role. */
@@ -72,11 +76,12 @@ function compileRoleEntry(context: Context, node: Located): readonly Entry[] {
     place: node.place,
     entries: params,
   });
+  const vars = varsOf(context, words);
   const inner: Context = {
     ...context,
     inherited: {
       ...inherited,
-      vars: { ...inherited.vars, ...own },
+      vars: { ...context.inherited.vars, ...own },
       params: { ...inherited.params, ...own },
     },
   };
@@ -92,6 +97,8 @@ function compileRoleEntry(context: Context, node: Located): readonly Entry[] {
     isPublic: true,
     isDynamic: false,
     once: true,
+    vars,
+    params: own,
   });
 }
 
@@ -125,14 +132,15 @@ export function compileRole(context: Context, request: RoleRequest): readonly En
   }
   const { dependencies, allowDuplicates } = metaOf(context, role);
   if (request.once && !allowDuplicates) {
-    const { settings, tags, when, vars } = context.inherited;
+    const { settings, tags, when } = context.inherited;
     const same = JSON.stringify([
       role.path,
       request.tasksFrom,
       settings,
       tags,
       when.map((c) => c.expression),
-      vars,
+      request.vars,
+      request.params,
     ]);
     if (context.play.rolesDone.has(same)) return [];
     context.play.rolesDone.add(same);
@@ -170,6 +178,7 @@ export function roleHandlersOf(context: Context, name: string, handlersFrom: str
     isPublic: false,
     isDynamic: true,
     once: false,
+    vars: {},
   };
   const role = findRole({ ...context, compilation: { ...context.compilation, errors: [] } }, request);
   if (role === undefined) return;
@@ -203,13 +212,19 @@ function withRoleVariables(context: Context, role: RoleScope, request: RoleReque
   const vars = variablesPart(context, role, 'vars', request.varsFrom);
   if (request.isPublic) {
     Object.assign(context.play.roleDefaults, defaults);
-    Object.assign(context.play.roleVars, vars);
+    Object.assign(context.play.roleVars, request.vars, vars);
   }
   const { inherited } = context;
   return {
     ...inherited,
     defaults: { ...inherited.defaults, ...defaults },
-    roleVars: { ...inherited.roleVars, ...vars, role_name: role.name, role_path: role.path },
+    roleVars: {
+      ...inherited.roleVars,
+      ...request.vars,
+      ...vars,
+      role_name: role.name,
+      role_path: role.path,
+    },
   };
 }
 

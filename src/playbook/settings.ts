@@ -174,7 +174,6 @@ export function templateNow(context: Context, value: unknown, where: Place): unk
 /** What a play, block or task says, laid over what it inherits. */
 export function inherit(context: Context, words: Words): Inherited {
   const above = context.inherited;
-  const environment = environmentOf(words.get('environment')?.node);
   return {
     settings: settingsOf(words, above.settings),
     tags: [...new Set([...above.tags, ...tagsOf(context, words)])],
@@ -183,8 +182,7 @@ export function inherit(context: Context, words: Words): Inherited {
     params: above.params,
     roleVars: above.roleVars,
     defaults: above.defaults,
-    environment: { ...above.environment, ...environment.pairs },
-    environmentTemplates: [...above.environmentTemplates, ...environment.templates],
+    environment: [...above.environment, ...environmentOf(words.get('environment')?.node)],
     moduleDefaults: mergeDefaults(above.moduleDefaults, words.get('module_defaults')?.node),
   };
 }
@@ -201,6 +199,8 @@ function settingsOf(words: Words, above: Settings): Settings {
     diff: flagOf(words, 'diff'),
     anyErrorsFatal: flagOf(words, 'any_errors_fatal'),
     delegateTo: textOf(words, 'delegate_to') ?? connectionOf(words),
+    delegateFacts: flagOf(words, 'delegate_facts'),
+    ignoreUnreachable: flagOf(words, 'ignore_unreachable'),
     throttle: numberOf(words, 'throttle'),
     timeoutSeconds: numberOf(words, 'timeout') ?? numberOf(words, 'async'),
     notify: words.has('notify') ? namesOf(words, 'notify') : undefined,
@@ -214,17 +214,14 @@ function connectionOf(words: Words): string | undefined {
   return textOf(words, 'connection') === 'local' ? 'localhost' : undefined;
 }
 
-function environmentOf(node: Located | undefined): {
-  readonly pairs: Readonly<Record<string, unknown>>;
-  readonly templates: readonly string[];
-} {
-  const pairs: [string, unknown][] = [];
-  const templates: string[] = [];
-  for (const part of node === undefined ? [] : (node.items ?? [node])) {
-    if (typeof part.value === 'string') templates.push(part.value);
-    for (const entry of part.entries ?? []) pairs.push([entry.key, entry.node.value]);
-  }
-  return { pairs: Object.fromEntries(pairs), templates };
+function environmentOf(node: Located | undefined): Inherited['environment'] {
+  const parts = node === undefined ? [] : (node.items ?? [node]);
+  return parts.flatMap(({ value, entries }): Inherited['environment'] => {
+    if (typeof value === 'string') return [value];
+    return entries === undefined
+      ? []
+      : [Object.fromEntries(entries.map(({ key, node: inner }) => [key, inner.value]))];
+  });
 }
 
 function mergeDefaults(

@@ -1,5 +1,7 @@
 import type { Loop } from '../engine/play.ts';
+import { truthOf } from './args.ts';
 import { attempt, type Context, report, searchPathOf } from './context.ts';
+import { subfolderOf } from './finish-task.ts';
 import { loopForms } from './keywords.ts';
 import { entryOf, type Located } from './located.ts';
 import { expansionOf } from './loops.ts';
@@ -38,19 +40,21 @@ export function loopOf(
   const indexVariable = controlText(control, 'index_var');
   const label = controlText(control, 'label');
   const pause = controlText(control, 'pause');
-  const extended = controlText(control, 'extended') === 'true';
+  const isExtended = truthOf(controlText(control, 'extended') ?? false) === true;
+  const hasAll = truthOf(controlText(control, 'extended_allitems') ?? true) !== false;
   const common = {
     variable,
     ...(indexVariable === undefined ? {} : { indexVariable }),
     ...(label === undefined ? {} : { label }),
-    ...(extended ? { extended } : {}),
+    ...(isExtended ? { extended: true as const } : {}),
+    ...(isExtended && !hasAll ? { omitsAllItems: true as const } : {}),
     pauseMs: Number(pause ?? 0) * 1000,
   };
   if (plain !== undefined) return { over: plain.node.value, ...common };
   if (form === undefined) return undefined;
   const expand = expansionOf(
     form.key,
-    searchPathOf(context, found?.directive === undefined ? 'files' : 'tasks'),
+    searchPathOf(context, found?.step === undefined ? 'tasks' : subfolderOf(found.step)),
     form.node.place,
   );
   if (expand === undefined) {

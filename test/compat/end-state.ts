@@ -26,7 +26,8 @@ for unit in ssh cron app-tick.timer apt-daily.timer app-tick.service ufw; do
 done
 findmnt -rn -o TARGET,FSTYPE,OPTIONS /srv/scratch | sed 's/inode64//; s/^/mount /'
 grep -v '^#' /etc/shadow | cut -d: -f1,2 | sed 's/^/shadow /'
-/usr/sbin/sshd -T | sed 's/^/sshd /'`,
+/usr/sbin/sshd -T | sed 's/^/sshd /'
+sysctl -a 2>/dev/null | grep '^net\\.ipv4\\.conf\\.\\(all\\|default\\)\\.' | sed 's/^/sysctl /'`,
   );
   if (code !== 0) throw new Error(`the state of ${node.name} cannot be read: ${stderr}`);
   return stdout
@@ -34,6 +35,18 @@ grep -v '^#' /etc/shadow | cut -d: -f1,2 | sed 's/^/shadow /'
     .filter((line) => line !== '' && !differsAnyway.test(line))
     .map((line) => line.replaceAll(node.name, 'NODE').replaceAll(node.name.toUpperCase(), 'NODE'))
     .sort();
+}
+
+/** What only one of two hosts has. Ansible's apt needs python3-apt on the host, and installs it: that is left out. */
+export function endStateDifferences(
+  ours: EndState,
+  ansibles: EndState,
+): { readonly onlyLeft: EndState; readonly onlyRight: EndState } {
+  const itsOwn = /^package (?:python3-apt|python-apt-common|distro-info-data) /;
+  return {
+    onlyLeft: ours.filter((line) => !ansibles.includes(line)),
+    onlyRight: ansibles.filter((line) => !ours.includes(line) && !itsOwn.test(line)),
+  };
 }
 
 /** Of this host alone, or written by a tool about itself with the time in it. */

@@ -45,6 +45,30 @@ describe('a step of a user', () => {
     expect(err).toContain('site.yml:3:14');
   });
 
+  test('is explained by fleet doc where its file is', () => {
+    const cwd = emptyFolder();
+    cpSync(example, cwd, { recursive: true });
+    const { code, out } = fleet(['doc', 'motd'], { cwd });
+    expect(code).toBe(0);
+    expect(out).toContain('motd: The message of the day ends with one line.');
+    expect(out).toMatch(/line \(text; required\)\n {6}The line\./);
+    expect(fleet(['doc'], { cwd }).out).toMatch(/^motd +The message of the day/m);
+    expect(fleet(['doc', 'motd']).err).toContain('there is no step "motd"');
+  });
+
+  test.skipIf(!isRoot)('is done by fleet run', () => {
+    const cwd = emptyFolder();
+    cpSync(example, cwd, { recursive: true });
+    const local = ['-i', 'a,', '-e', 'ansible_connection=local', '-e', 'ansible_become=false'];
+    const run = (text: string) => fleet(['run', ...local, '-m', 'motd', '-a', text], { cwd });
+    expect(run(`line=hello file=${cwd}/said`)).toMatchObject({ code: 0 });
+    expect(readFileSync(join(cwd, 'said'), 'utf8')).toBe('hello\n');
+    expect(run('line=hello fil=x')).toMatchObject({
+      code: 64,
+      err: expect.stringContaining('Write file instead of fil.'),
+    });
+  });
+
   test('is tested without a host', () => {
     const motd = stepsUnderTest(steps).motd;
     if (motd === undefined) throw new Error('no step');

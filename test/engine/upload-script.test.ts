@@ -28,7 +28,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-describe.each(shells)('in %s %s', (...shell: (string | undefined)[]) => {
+describe.each(shells.map((words) => [words.join(' '), words] as const))('in %s', (_name, shell) => {
   const receiving = async (
     content: Buffer,
     given: {
@@ -53,7 +53,7 @@ describe.each(shells)('in %s %s', (...shell: (string | undefined)[]) => {
     const part = stagedBeside(path, file.sha256);
     if (given.arrived !== undefined) writeFileSync(part, given.arrived);
     const script = receiveScript(upload, file, given.fill ?? takesIn).text;
-    const [program = 'sh', ...options] = shell.filter((word) => word !== undefined);
+    const [program = 'sh', ...options] = shell;
     const child = spawn(program, [...options, '-c', script], { stdio: 'pipe' });
     let said = '';
     child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));

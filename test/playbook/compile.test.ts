@@ -411,8 +411,8 @@ describe('loops', () => {
     [
       'with_subelements: [[{n: x, k: [1, 2]}], k]',
       [
-        [{ n: 'x', k: [1, 2] }, 1],
-        [{ n: 'x', k: [1, 2] }, 2],
+        [{ n: 'x' }, 1],
+        [{ n: 'x' }, 2],
       ],
     ],
     ['with_subelements: [[{n: x}], k, {skip_missing: true}]', []],

@@ -22,7 +22,7 @@ test('a role brings tasks, handlers, variables and defaults', async () => {
   expect(play?.tasks[0]).toMatchObject({
     when: [{ expression: 'w' }],
     tags: ['t'],
-    vars: { kind: 'role', fixed: 'entry', param: 1, role_name: 'web' },
+    vars: { kind: 'role', fixed: 'role', param: 1, role_name: 'web' },
     defaults: { port: 80 },
   });
   expect(play?.handlers).toMatchObject([{ name: 'web : restart', listen: ['restart'], when: [], tags: [] }]);
@@ -43,13 +43,7 @@ test('dependencies run first, and once', async () => {
     'roles/b/tasks/main.yml': '- {name: b, ping: }\n',
     'roles/common/tasks/main.yml': '- {name: common, ping: }\n',
   });
-  expect(namesIn(play?.tasks ?? [])).toEqual([
-    'common : common',
-    'a : a',
-    'b : b',
-    'common : common',
-    'a : a',
-  ]);
+  expect(namesIn(play?.tasks ?? [])).toEqual(['common : common', 'a : a', 'b : b', 'a : a']);
 });
 
 test('import_role stands for its tasks, include_role is read at the run, both with tasks_from', async () => {
