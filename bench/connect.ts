@@ -1,11 +1,9 @@
 /** One small command on many hosts: what connecting costs. Run alone: `tsx bench/connect.ts`. */
 import { pathToFileURL } from 'node:url';
-import { digits, median, seconds, table, times } from './figures.ts';
-import { measureQuietly, type Reading } from './measure.ts';
-import { startNodesWithPython } from './nodes-with-python.ts';
-import { turned } from './steps-on-one-host.ts';
+import { onManyHosts } from './many-hosts.ts';
+import type { Reading } from './measure.ts';
 import { outcomeOf } from './tools.ts';
-import { cpuOfNodes, type Workbench, withWorkbench } from './workbench.ts';
+import { type Workbench, withWorkbench } from './workbench.ts';
 
 const contenders = ['fleet', 'ansible-raw', 'mitogen', 'ansible'] as const;
 type Contender = (typeof contenders)[number];
@@ -15,50 +13,14 @@ export async function connecting(
   workbench: Workbench,
   options: { readonly counts: readonly number[]; readonly rounds: number },
 ): Promise<string> {
-  const nodes = await startNodesWithPython(Math.max(...options.counts));
-  try {
-    const cpu = await cpuOfNodes(nodes);
-    const rows: string[][] = [];
-    for (const count of options.counts) {
-      process.stderr.write(`bench: one command on ${count} hosts\n`);
-      const limit = nodes.nodes
-        .slice(0, count)
-        .map(({ name }) => name)
-        .join(',');
-      const readings = new Map<Contender, Reading[]>(contenders.map((tool) => [tool, []]));
-      for (let round = 0; round < options.rounds; round += 1) {
-        for (const tool of turned(contenders, round)) {
-          const command = await workbench.tools.adhoc(tool, {
-            inventory: nodes.inventoryPath,
-            command: '/bin/true',
-            limit,
-            forks: count,
-          });
-          const reading = await measureQuietly(command, { nodes: cpu });
-          mustHaveReached(tool, reading, count);
-          readings.get(tool)?.push(reading);
-        }
-      }
-      const ours = median((readings.get('fleet') ?? []).map(({ wallMs }) => wallMs));
-      for (const tool of contenders) {
-        const all = readings.get(tool) ?? [];
-        const walls = all.map(({ wallMs }) => wallMs);
-        const disturbed = Math.max(...all.map(({ foreignShare }) => foreignShare));
-        rows.push([
-          String(count),
-          tool,
-          seconds(walls),
-          tool === 'fleet' ? '1' : times(median(walls) / ours),
-          seconds(all.map(({ cpuMs }) => cpuMs)),
-          `${digits(100 * disturbed)} %`,
-        ]);
-      }
-    }
-    const head = ['hosts', '', 'wall', 'times fleet', 'control CPU', 'others on the machine'];
-    return `\n### One command on many hosts\n\n${table(head, rows)}`;
-  } finally {
-    await nodes.stop();
-  }
+  return onManyHosts<Contender>({
+    ...options,
+    what: 'one command',
+    title: 'One command on many hosts',
+    tools: contenders,
+    command: (tool, run) => workbench.tools.adhoc(tool, { ...run, command: '/bin/true' }),
+    mustHaveReached,
+  });
 }
 
 function mustHaveReached(tool: Contender, reading: Reading, count: number): void {

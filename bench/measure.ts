@@ -240,13 +240,21 @@ export async function measureQuietly(
   command: Command,
   options: { readonly nodes?: CpuOf; readonly sampleMemory?: boolean } = {},
 ): Promise<Reading> {
+  return quietly(() => measure(command, options), options.nodes);
+}
+
+/** The same for a run that must be prepared anew each time. */
+export async function quietly<Taken extends Reading>(
+  take: () => Promise<Taken>,
+  nodes?: CpuOf,
+): Promise<Taken> {
   const deadline = Date.now() + patienceMs;
-  await untilQuiet(options.nodes, deadline);
-  let best = await measure(command, options);
+  await untilQuiet(nodes, deadline);
+  let best = await take();
   for (let again = 0; again < repetitions && best.foreignShare > disturbedShare; again += 1) {
     if (Date.now() > deadline) break;
-    await untilQuiet(options.nodes, deadline);
-    const reading = await measure(command, options);
+    await untilQuiet(nodes, deadline);
+    const reading = await take();
     if (reading.foreignShare < best.foreignShare) best = reading;
   }
   const others = Math.round(100 * best.foreignShare);

@@ -1,6 +1,6 @@
 /**
- * Fake nodes as the tests have them, plus the Python that Ansible and mitogen need on every host. fleet needs none; it is measured on
- * the same nodes.
+ * Fake nodes as the tests have them, plus what others need on every host: Python for Ansible and mitogen, and rsync. fleet needs neither; it
+ * is measured on the same nodes.
  */
 import { dockerClient, runCommand } from '../test/fleet/docker.ts';
 import { nodeImage, nodeImageTag } from '../test/fleet/image.ts';
@@ -24,7 +24,7 @@ let provided: Promise<void> | undefined;
 async function provideImageWithPython(): Promise<void> {
   provided ??= (async () => {
     const plain = await nodeImage();
-    process.env.FLEET_TEST_BASE_IMAGE = `${plain} with python3`;
+    process.env.FLEET_TEST_BASE_IMAGE = `${plain} with python3 and rsync`;
     const tag = await nodeImageTag('debian');
     const docker = (await dockerClient()).container.dockerode;
     const there = await docker
@@ -35,10 +35,10 @@ async function provideImageWithPython(): Promise<void> {
         () => false,
       );
     if (there) return;
-    process.stderr.write(`bench: building ${tag}, the node image with python3\n`);
+    process.stderr.write(`bench: building ${tag}, the node image with python3 and rsync\n`);
     const dockerfile = [
       `FROM ${plain}`,
-      'RUN apt-get update -q && apt-get install -y -q --no-install-recommends python3 && rm -rf /var/lib/apt/lists/*',
+      'RUN apt-get update -q && apt-get install -y -q --no-install-recommends python3 rsync && rm -rf /var/lib/apt/lists/*',
       '',
     ].join('\n');
     const { code, stdout, stderr } = await runCommand(
@@ -46,7 +46,8 @@ async function provideImageWithPython(): Promise<void> {
       ['build', '--network', 'host', '-t', tag, '-'],
       { input: dockerfile },
     );
-    if (code !== 0) throw new Error(`the image with python3 could not be built:\n${stdout}${stderr}`);
+    if (code !== 0)
+      throw new Error(`the image with python3 and rsync could not be built:\n${stdout}${stderr}`);
   })();
   await provided;
 }

@@ -11,16 +11,19 @@ export type Tool = (typeof tools)[number];
 
 const mitogenPlugins = '/usr/lib/python3/dist-packages/ansible_mitogen/plugins/strategy';
 
-/** Makes sure that Ansible with its collections, and mitogen, are there, from Debian. */
+/** Makes sure that Ansible with its collections, mitogen and rsync are there, from Debian. */
 export async function provideAnsible(): Promise<void> {
-  const wanted = ['/usr/bin/ansible-playbook', '/usr/bin/ansible-community', '/usr/bin/ssh', mitogenPlugins];
+  const wanted = [
+    ...['/usr/bin/ansible-playbook', '/usr/bin/ansible-community', '/usr/bin/ssh', '/usr/bin/rsync'],
+    mitogenPlugins,
+  ];
   if (wanted.every((file) => existsSync(file))) return;
   const script = path.join(fleetTestDirectory, 'install-packages.sh');
-  const packages = ['ansible', 'ansible-mitogen', 'openssh-client'];
+  const packages = ['ansible', 'ansible-mitogen', 'openssh-client', 'rsync'];
   const { code } = await runCommand('sh', [script, 'fleet is compared with Ansible', ...packages], {
     show: true,
   });
-  if (code !== 0) throw new Error('Ansible and mitogen could not be installed');
+  if (code !== 0) throw new Error('Ansible, mitogen and rsync could not be installed');
 }
 
 /** How the tools are called in one place: where their settings are, and fleet's entry. */

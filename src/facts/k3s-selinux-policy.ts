@@ -7,6 +7,8 @@ export interface SelinuxPolicy {
   readonly mode: SelinuxMode;
   /** Of `selinuxPackages`, those that rpm knows. */
   readonly installed: readonly string[];
+  /** Packages go into the next boot's system, by transactional-update: the root file system of this one is read-only. */
+  readonly isTransactional?: true;
 }
 
 /** In the order in which they need each other. */
@@ -16,12 +18,14 @@ export const selinuxPackages = ['selinux-policy', 'container-selinux', 'k3s-seli
 export const selinuxPolicy: Fact<SelinuxPolicy> = {
   key: 'selinux:k3s-policy',
   sh: sh`if [ -r /sys/fs/selinux/enforce ]; then cat /sys/fs/selinux/enforce; echo; else echo off; fi
-if command -v rpm > /dev/null 2>&1; then rpm -q --qf '%{NAME}\\n' ${[...selinuxPackages]} 2> /dev/null; fi; true`,
+if command -v rpm > /dev/null 2>&1; then rpm -q --qf '%{NAME}\\n' ${[...selinuxPackages]} 2> /dev/null; fi
+if command -v transactional-update > /dev/null 2>&1 && ! [ -w /usr ]; then echo transactional; fi`,
   parse: ({ stdout }) => {
     const [enforce = '', ...rest] = stdout.split('\n').map((line) => line.trim());
     return {
       mode: enforce === '1' ? 'enforcing' : enforce === '0' ? 'permissive' : 'disabled',
       installed: selinuxPackages.filter((name) => rest.includes(name)),
+      ...(rest.includes('transactional') ? { isTransactional: true as const } : {}),
     };
   },
 };

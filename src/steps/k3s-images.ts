@@ -1,46 +1,23 @@
 import { Type } from '@sinclair/typebox';
 import { sh } from '../core/shell.ts';
 import type { Action } from '../engine/action.ts';
-import { ask, askControl } from '../engine/fact.ts';
 import { change, defineStep, type Plan, refuse, unchanged } from '../engine/step.ts';
-import { type AirgapFile, airgapFolder, baseName, noAirgapFolder } from '../facts/airgap-folder.ts';
-import { type AirgapInspection, airgapInspection, nothingInspected } from '../facts/airgap-inspection.ts';
-import { type InstalledBinary, installedBinary } from '../facts/k3s-binary.ts';
-import { type ImageArchive, type ImageArchives, imageArchives, rememberImages } from '../facts/k3s-images.ts';
-import { wantedRelease } from '../facts/k3s-release.ts';
-import { archOf, type K3sVersion } from '../k3s/version.ts';
-import { carriedBy, wantedImages } from './airgap-needs.ts';
+import { baseName } from '../facts/airgap-folder.ts';
+import { type ImageArchive, rememberImages } from '../facts/k3s-images.ts';
+import { archOf } from '../k3s/version.ts';
+import { type AirgapSeen, airgapQuestions, carriedBy, imagesFolderOf, wantedImages } from './airgap-needs.ts';
 import { k3sNode } from './k3s-node.ts';
 
-interface Seen {
-  readonly installed: InstalledBinary;
-  readonly wanted: K3sVersion;
-  readonly folder: readonly AirgapFile[];
-  readonly inspection: AirgapInspection;
-  readonly archives: ImageArchives;
-}
-
-/** k3s imports what stands in agent/images when it starts. @see https://docs.k3s.io/installation/airgap */
-export const k3sImagesStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
+export const k3sImagesStep = defineStep<ReturnType<typeof Type.Object>, AirgapSeen>({
   name: 'k3s_images',
   summary:
     'The image archives of airgap_dir for the release and the architecture of the host stand where k3s imports them from; those that fleet put there before and the folder has no more are gone, all others are left alone.',
   args: Type.Object({}, { additionalProperties: false }),
   examples: ['- k3s_images:\n'],
-  look(_args, host) {
-    const { airgapDir, k3sServerLocation, k3sVersion, channelsUrl } = k3sNode(host).settings;
-    return {
-      installed: ask(installedBinary),
-      wanted: askControl(wantedRelease(k3sVersion, channelsUrl, airgapDir)),
-      folder: askControl(airgapDir === undefined ? noAirgapFolder : airgapFolder(airgapDir)),
-      inspection: askControl(airgapDir === undefined ? nothingInspected : airgapInspection(airgapDir)),
-      archives: ask(imageArchives(`${k3sServerLocation}/agent/images`)),
-    };
-  },
-  plan(seen, _args, host): Plan<Seen> {
+  look: (_args, host) => airgapQuestions(host),
+  plan(seen, _args, host): Plan<AirgapSeen> {
     const node = k3sNode(host);
-    const { settings } = node;
-    if (settings.airgapDir === undefined) return unchanged('airgap_dir is not set');
+    if (node.settings.airgapDir === undefined) return unchanged('airgap_dir is not set');
     const arch = archOf(seen.installed.machine);
     if (arch === undefined)
       return refuse(`k3s publishes no images for ${seen.installed.machine}`, 'Use another host.');
@@ -52,7 +29,7 @@ export const k3sImagesStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
     );
     if (missing.length === 0 && outdated.length === 0)
       return unchanged(`${images.length} image archives are in place`);
-    const target = `${settings.k3sServerLocation}/agent/images`;
+    const target = imagesFolderOf(host);
     const uploads = missing.map(
       (file): Action => ({
         kind: 'upload',

@@ -4,7 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { airgapFolder, filesFor } from '../../src/facts/airgap-folder.ts';
+import {
+  airgapFolder,
+  chartsIn,
+  filesFor,
+  imagesIn,
+  manifestsIn,
+  selinuxFilesIn,
+} from '../../src/facts/airgap-folder.ts';
 import { airgapInspection } from '../../src/facts/airgap-inspection.ts';
 import { wantedRelease } from '../../src/facts/k3s-release.ts';
 import { machines, program, sha256 } from '../airgap/releases-folder.ts';
@@ -42,6 +49,45 @@ describe('a folder', () => {
       'images/own.tar',
     ]);
     expect(filesFor(files, 'v1.33.4+k3s1').map(({ name }) => name)).toEqual(['images/own.tar', 'k3s']);
+  });
+
+  it('has charts, manifests and packages in folders of their own', async () => {
+    for (const name of [
+      'charts/a-1.tgz',
+      'charts/x.txt',
+      'manifests/a.yaml',
+      'manifests/b.sh',
+      'selinux/el9/a.rpm',
+      'selinux/el9/deep/b.rpm',
+      'selinux/sle/a.rpm',
+    ])
+      put(name, 'x');
+    const files = await airgapFolder(folder).read();
+    const names = (found: readonly { name: string }[]): readonly string[] => found.map(({ name }) => name);
+    expect(names(chartsIn(files))).toEqual(['charts/a-1.tgz']);
+    expect(names(manifestsIn(files))).toEqual(['manifests/a.yaml']);
+    expect(names(selinuxFilesIn(files, 'el9'))).toEqual(['selinux/el9/a.rpm']);
+    expect(imagesIn(files, 'amd64', 'v1.33.4+k3s1')).toEqual([]);
+    expect((await airgapInspection(folder).read()).files.get('charts/a-1.tgz')?.sha256).toBe(sha256('x'));
+  });
+
+  it('has images for an architecture where their names say so, and for all where they only sound like one', async () => {
+    const names = [
+      'alarm.tar',
+      'swarm-1.tar',
+      'x-amd64.tar',
+      'x-arm64.tar',
+      'x-arm.tar',
+      'y_armhf.tar.gz',
+      'z.armv7.tar',
+    ];
+    for (const name of names) put(`images/${name}`, 'x');
+    const files = await airgapFolder(folder).read();
+    const of = (arch: 'amd64' | 'arm64' | 'arm'): readonly string[] =>
+      imagesIn(files, arch, 'v1.33.4+k3s1').map(({ name }) => name.slice('images/'.length));
+    expect(of('amd64')).toEqual(['alarm.tar', 'swarm-1.tar', 'x-amd64.tar']);
+    expect(of('arm64')).toEqual(['alarm.tar', 'swarm-1.tar', 'x-arm64.tar']);
+    expect(of('arm')).toEqual(['alarm.tar', 'swarm-1.tar', 'x-arm.tar', 'y_armhf.tar.gz', 'z.armv7.tar']);
   });
 
   it('says what its programs are', async () => {

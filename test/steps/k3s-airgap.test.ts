@@ -35,6 +35,7 @@ describe('the images of an airgap folder', () => {
     'k3s',
     'k3s-airgap-images-amd64.tar.gz',
     'k3s-airgap-images-amd64.tar.zst',
+    'k3s-airgap-images-arm.tar.zst',
     'k3s-airgap-images-arm64.tar.zst',
     'notes.txt',
     'own.tar.gz',
@@ -74,6 +75,12 @@ describe('the images of an airgap folder', () => {
       [],
       ['k3s-airgap-images-arm64.tar.zst', 'own.tar.gz', 'images/site.tar.zst'],
     ],
+    [
+      'those of a smaller machine',
+      'armv7l',
+      [],
+      ['k3s-airgap-images-arm.tar.zst', 'own.tar.gz', 'images/site.tar.zst'],
+    ],
   ])('are sent: %s', async (_name, machine, names, sent) => {
     const host = (await nodesOf(nodes))('s1');
     const plan = decided(k3sImagesStep, seen(there(...names), machine), host);
@@ -101,6 +108,18 @@ describe('the images of an airgap folder', () => {
     ]);
   });
 
+  it.each([
+    ['unless that is off', {}, true],
+    ['not where it is off, which YAML reads as false', { airgap_spread: false }, false],
+    ['not where it is off', { airgap_spread: 'off' }, false],
+    ['where it is auto', { airgap_spread: 'auto' }, true],
+  ])('are handed on from node to node: %s', async (_when, vars, isSpread) => {
+    const host = (await nodesOf({ vars: { ...nodes.vars, ...vars } }))('s1');
+    const plan = decided(k3sImagesStep, seen(there()), host);
+    const uploads = plan.verdict === 'change' ? plan.actions.filter(({ kind }) => kind === 'upload') : [];
+    expect(uploads.map((upload) => 'spread' in upload)).toEqual(amd64.map(() => isSpread));
+  });
+
   it('that fleet put there and the folder has no more go, and nobody else does', async () => {
     const archives = new Map<string, ImageArchive>([
       ...there(...amd64, 'gone.tar'),
@@ -123,6 +142,8 @@ describe('the images of an airgap folder', () => {
     expect(actionsIn(decided(k3sImagesStep, seen(damaged), (await nodesOf(nodes))('s1')))).toHaveLength(3);
   });
 });
+
+const rocky = { id: 'rocky', like: ['rhel', 'centos', 'fedora'], version: '9.4', prettyName: 'Rocky 9.4' };
 
 describe('an airgap folder, before anything is sent', () => {
   const names = ['k3s', 'k3s-airgap-images-amd64.tar.zst', 'k3s-install.sh'];
@@ -163,6 +184,7 @@ describe('an airgap folder, before anything is sent', () => {
       freeForImages: given.freeKiB,
       freeForBinary: given.freeKiB,
       selinux: given.selinux ?? { mode: 'disabled', installed: [] },
+      facts: { os: rocky },
     };
     const host = (await nodesOf({ vars: { airgap_dir: '/srv/airgap', ...given.vars } }))('s1');
     return decided(k3sAirgapStep, seen, host);
@@ -171,6 +193,14 @@ describe('an airgap folder, before anything is sent', () => {
   it.each<[string, Case]>([
     ['has all', {}],
     ['of a bundle', { bundle }],
+    [
+      'for arm64',
+      { machine: 'aarch64', names: ['k3s-arm64', 'k3s-airgap-images-arm64.tar.zst', 'k3s-install.sh'] },
+    ],
+    [
+      'for armv7',
+      { machine: 'armv7l', names: ['k3s-armhf', 'k3s-airgap-images-arm.tar.zst', 'k3s-install.sh'] },
+    ],
     ['without images of its own, where nodes have a registry', { names: ['k3s', 'k3s-install.sh'] }],
     [
       'with a foreign architecture only, where the site has a registry',
@@ -222,6 +252,11 @@ describe('an airgap folder, before anything is sent', () => {
       /k3s-arm64, the binary for arm64, is missing; k3s-airgap-images-arm64.*missing$/,
     ],
     [
+      'has those of arm64 for an armv7',
+      { machine: 'armv7l', names: ['k3s-arm64', 'k3s-airgap-images-arm64.tar.zst', 'k3s-install.sh'] },
+      /k3s-armhf, the binary for arm, is missing; k3s-airgap-images-arm\.tar\.zst, the images for arm, is missing$/,
+    ],
+    [
       'lacks the images',
       { names: ['k3s', 'k3s-install.sh', 'k3s-airgap-images-arm64.tar.zst'] },
       /k3s-airgap-images-amd64\.tar\.zst, the images for amd64, is missing/,
@@ -234,7 +269,23 @@ describe('an airgap folder, before anything is sent', () => {
     [
       'lacks the policy',
       { selinux: { mode: 'enforcing', installed: ['container-selinux'] } },
-      /k3s-selinux-\*\.rpm is missing/,
+      /k3s-selinux-\*\.rpm for Rocky 9\.4 is missing/,
+    ],
+    [
+      'has the policy of another system',
+      {
+        names: [...names, 'k3s-selinux-1.6-1.el8.noarch.rpm'],
+        selinux: { mode: 'enforcing', installed: [] },
+      },
+      /k3s-selinux-\*\.rpm for Rocky 9\.4 is missing/,
+    ],
+    [
+      'has the policy, for a node whose packages take a reboot',
+      {
+        names: [...names, 'k3s-selinux-1.6-1.el9.noarch.rpm'],
+        selinux: { mode: 'enforcing', installed: [], isTransactional: true },
+      },
+      /its root file system is read-only, and k3s' SELinux policy is not in it$/,
     ],
     [
       'is a bundle for another version',
@@ -267,6 +318,23 @@ describe('an airgap folder, before anything is sent', () => {
       /evil\.tar is not in the list/,
     ],
     [
+      'had a package slipped in for a node with SELinux',
+      {
+        bundle,
+        names: [...names, 'selinux/el9/k3s-selinux-9-1.el9.noarch.rpm'],
+        selinux: { mode: 'enforcing', installed: [] },
+      },
+      /selinux\/el9\/k3s-selinux-9.*rpm is not in the list/,
+    ],
+    [
+      'had a chart exchanged',
+      {
+        names: [...names, 'charts/a-1.tgz'],
+        more: { 'charts/a-1.tgz': { published: { sha256: 'abc', by: 'bundle.json' } } },
+      },
+      /charts\/a-1\.tgz has sha256 sum of .*, bundle\.json says abc/,
+    ],
+    [
       'does not fit',
       { bytes: 1e9, freeKiB: 500_000, more: { 'k3s-airgap-images-amd64.tar.zst': { unpackedBytes: 3e9 } } },
       /images in them need 3815 MiB in \/var\/lib\/rancher\/k3s\/agent\/images, and 488 MiB are free; k3s needs 954 MiB/,
@@ -289,7 +357,6 @@ describe('the packages of k3s’ SELinux policy in a folder', () => {
     'k3s-selinux-1.6-1.slemicro.noarch.rpm',
     'site-ca.noarch.rpm',
   ];
-  const rocky = { id: 'rocky', like: ['rhel', 'centos', 'fedora'], version: '9.4', prettyName: 'Rocky 9.4' };
   const sle = { id: 'sle-micro', like: ['suse'], version: '6.0', prettyName: 'SLE Micro 6.0' };
   const plan = async (
     mode: string,
@@ -314,6 +381,27 @@ describe('the packages of k3s’ SELinux policy in a folder', () => {
     const shown = actionsIn(await plan('enforcing', os));
     expect(sent(shown)).toEqual([...packages, 'site-ca.noarch.rpm', '0.key']);
     expect(shown.at(-1)).toContain('signatures checked');
+  });
+
+  it('are those that a bundle has for the system, with its keys', async () => {
+    const bundled = [
+      'k3s-selinux-1.5-1.el9.noarch.rpm',
+      'selinux/el9/RPM-GPG-KEY-1.asc',
+      'selinux/el9/container-selinux-2.232.1-1.noarch.rpm',
+      'selinux/el9/k3s-selinux-1.6-1.el9.noarch.rpm',
+      'selinux/slemicro/RPM-GPG-KEY-1.asc',
+      'selinux/slemicro/k3s-selinux-1.6-1.slemicro.noarch.rpm',
+    ];
+    const base = (names: readonly string[]): readonly string[] =>
+      names.map((name) => name.split('/').at(-1) ?? '');
+    expect(sent(actionsIn(await plan('enforcing', rocky, bundled)))).toEqual([
+      ...base(bundled.slice(2, 4)),
+      '0.key',
+    ]);
+    expect(sent(actionsIn(await plan('enforcing', sle, bundled)))).toEqual([
+      ...base(bundled.slice(5)),
+      '0.key',
+    ]);
   });
 
   it('say when nobody can check their signatures', async () => {
