@@ -94,7 +94,8 @@ export const hostFacts: Fact<HostFacts> = {
   key: 'host:facts',
   sh: sh`section() { printf '\\n===%s\\n' "$1"; }
 section os; cat /etc/os-release 2>/dev/null || cat /usr/lib/os-release 2>/dev/null
-section uname; uname -m; uname -r; uname -v; uname -n
+section uname; uname -m
+for f in osrelease version hostname; do read -r a </proc/sys/kernel/$f; echo "$a"; done
 section hosts; cat /etc/hosts 2>/dev/null
 section init; if [ -d /run/systemd/system ]; then echo systemd; elif [ -x /sbin/openrc-run ] || command -v rc-service >/dev/null 2>&1; then echo openrc; else echo other; fi
 section pkg; ( ${detectPackageManager}
@@ -120,7 +121,8 @@ if [ -d /run/systemd/system ]; then for u in firewalld nftables; do if [ -e "/us
 elif command -v rc-service >/dev/null 2>&1; then for u in firewalld nftables; do if [ -e "/etc/init.d/$u" ] && rc-service "$u" status >/dev/null 2>&1; then echo "$u"; fi; done; fi
 section reboot; if [ -e /run/reboot-required ] || [ -e /run/reboot-needed ]; then echo asked; fi
 for d in /lib/modules/*/kernel; do if [ -d "$d" ] && [ ! -d "/lib/modules/$(uname -r)" ]; then echo kernel; break; fi; done
-section user; id -un 2>/dev/null; id -u; id -g; echo "$HOME"; echo "$SHELL"
+section user; i=$(id); u=\${i#uid=}; g=\${i#*gid=}; u=\${u%%[!0-9]*}; g=\${g%%[!0-9]*}
+n=\${i%%)*}; n=\${n#uid="$u"}; case $n in '('*) n=\${n#?} ;; *) n=$u ;; esac; echo "$n"; echo "$u"; echo "$g"; echo "$HOME"; echo "$SHELL"
 section zone; date +%Z; date +%s
 section cmdline; cat /proc/cmdline 2>/dev/null
 true`,
@@ -294,6 +296,9 @@ const DISTRIBUTIONS: Readonly<Record<string, readonly [string, string]>> = {
   'opensuse-leap': ['openSUSE Leap', 'Suse'],
   'opensuse-tumbleweed': ['openSUSE Tumbleweed', 'Suse'],
   'sle-micro': ['SLE Micro', 'Suse'],
+  'sl-micro': ['SL-Micro', 'Suse'],
+  suse: ['SUSE', 'Suse'],
+  opensuse: ['openSUSE', 'Suse'],
   'opensuse-microos': ['openSUSE MicroOS', 'Suse'],
   arch: ['Archlinux', 'Archlinux'],
   archarm: ['Archlinux', 'Archlinux'],
@@ -301,6 +306,11 @@ const DISTRIBUTIONS: Readonly<Record<string, readonly [string, string]>> = {
   flatcar: ['Flatcar', 'Flatcar'],
   gentoo: ['Gentoo', 'Gentoo'],
 };
+
+/** Ansible's name for the family, `RedHat`, by what the system is or says it is like; `undefined` for one that nobody has told us of. */
+export function familyOf({ os }: Pick<HostFacts, 'os'>): string | undefined {
+  return [os.id, ...os.like].map((name) => DISTRIBUTIONS[name]?.[1]).find((family) => family !== undefined);
+}
 
 /** Ansible's names for what a host is: the variables that `gather_facts` sets, with and without `ansible_` (in `ansible_facts`). */
 export function ansibleFactsOf(facts: HostFacts): {
@@ -310,8 +320,7 @@ export function ansibleFactsOf(facts: HostFacts): {
   readonly variables: Readonly<Record<string, unknown>>;
 } {
   const known = DISTRIBUTIONS[facts.os.id];
-  const family =
-    known?.[1] ?? facts.os.like.map((like) => DISTRIBUTIONS[like]?.[1]).find((name) => name !== undefined);
+  const family = familyOf(facts);
   const debianLike = family === 'Debian';
   const packageManager = facts.packageManager ?? 'unknown';
   const megabytes = (kib: number) => Math.floor(kib / 1024);

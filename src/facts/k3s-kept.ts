@@ -9,6 +9,7 @@ import {
   registriesPath,
   unitName,
 } from '../k3s/paths.ts';
+import { assignmentsOf } from './answer-lines.ts';
 
 /** What ran well on a node and was kept there. */
 export interface Kept {
@@ -58,16 +59,13 @@ for path; do
 done
 true`,
     parse: ({ stdout }) => {
-      const pairs = stdout
-        .split('\n')
-        .map((line) => /^(\w+)=(.*)$/.exec(line))
-        .filter((match) => match !== null);
+      const pairs = assignmentsOf(stdout);
       if (pairs.length === 0) return undefined;
-      const lineOf = (name: string): string => pairs.find((match) => match[1] === name)?.[2] ?? '';
+      const textOf = (wanted: string): string => pairs.find(([name]) => name === wanted)?.[1] ?? '';
       return {
-        version: lineOf('Version'),
-        invocation: lineOf('Invocation'),
-        differs: pairs.filter((match) => match[1] === 'Differs').map((match) => match[2] ?? ''),
+        version: textOf('Version'),
+        invocation: textOf('Invocation'),
+        differs: pairs.flatMap(([name, path]) => (name === 'Differs' ? [path] : [])),
       };
     },
     // Whatever changes the node changes how it differs from this.

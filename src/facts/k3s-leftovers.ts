@@ -1,6 +1,7 @@
 import { sh } from '../core/shell.ts';
 import type { Fact } from '../engine/fact.ts';
 import { binaryPath } from '../k3s/paths.ts';
+import { linesOf } from './answer-lines.ts';
 
 /** What is still on a host once k3s is gone, and that nobody can tell whose it is, or that only a reboot removes. */
 export interface K3sLeftovers {
@@ -45,12 +46,12 @@ ls -l /proc/[0-9]*/exe 2> /dev/null | sed -n 's,.* /proc/\\([0-9]*\\)/exe -> ,\\
   esac
 done
 true`,
-    parse: ({ stdout }) => {
-      const lines = stdout.split('\n');
-      const of = (kind: string): string[] =>
-        lines.flatMap((line) => (line.startsWith(`${kind} `) ? [line.slice(kind.length + 1)] : []));
-      return { paths: of('path'), mounts: of('mount'), devices: of('device'), processes: of('process') };
-    },
+    parse: ({ stdout }) => ({
+      paths: linesOf(stdout, 'path'),
+      mounts: linesOf(stdout, 'mount'),
+      devices: linesOf(stdout, 'device'),
+      processes: linesOf(stdout, 'process'),
+    }),
     volatile: true,
   };
 }

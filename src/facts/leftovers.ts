@@ -3,6 +3,7 @@ import { sh } from '../core/shell.ts';
 import { jobsFolder } from '../engine/action-script.ts';
 import type { ControlFact, Fact } from '../engine/fact.ts';
 import { lockFolder, machine, staleAfterSeconds } from '../engine/lock.ts';
+import { linesOf } from './answer-lines.ts';
 
 /** What runs that were broken off left on a host. */
 export interface Leftovers {
@@ -59,15 +60,12 @@ for folder in ${searched}; do
 done
 true`,
     parse: ({ stdout }) => {
-      const lines = stdout.split('\n');
-      const of = (kind: string): string[] =>
-        lines.flatMap((line) => (line.startsWith(`${kind} `) ? [line.slice(kind.length + 1)] : []));
-      const [owner] = of('owner');
+      const [owner] = linesOf(stdout, 'owner');
       return {
-        lock: owner === undefined ? undefined : { owner, isStale: lines.includes('stale') },
-        jobs: of('job'),
-        files: of('file'),
-        parts: of('part'),
+        lock: owner === undefined ? undefined : { owner, isStale: /^stale$/m.test(stdout) },
+        jobs: linesOf(stdout, 'job'),
+        files: linesOf(stdout, 'file'),
+        parts: linesOf(stdout, 'part'),
       };
     },
   };

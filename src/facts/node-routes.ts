@@ -12,9 +12,13 @@ export interface NodeAddress {
 export interface NodeRoutes {
   /** The first address of each interface that other nodes may be behind. */
   readonly candidates: readonly NodeAddress[];
-  /** Where packets to anywhere else leave: what k3s takes when nobody tells it. */
+  /** Whether packets to anywhere else leave at all. */
+  readonly hasDefault: boolean;
+  /** Where they leave: what k3s takes when nobody tells it. `undefined` also where that is a tunnel's end. */
   readonly usual: NodeAddress | undefined;
-  /** Where packets to each of the others leave. */
+  /** Other default routes that are as good as that one: which the kernel takes hangs on who came first. */
+  readonly asUsual: readonly NodeAddress[];
+  /** Where packets to each of the others leave, and where they could as well: routes as narrow and as cheap on another card. */
   readonly toOthers: readonly NodeAddress[];
 }
 
@@ -23,7 +27,7 @@ export function nodeRoutes(others: readonly string[]): Fact<NodeRoutes> {
   return {
     key: `address:routes ${others.join(' ')}`,
     sh: sh`ip -o -4 addr show 2>/dev/null; echo =; ip -4 route show default 2>/dev/null
-echo =; for o in ${others}; do ip -4 route get "$o" 2>/dev/null | head -n 1; done; true`,
+echo =; for o in ${others}; do ip -4 route get "$o" 2>/dev/null | head -n 1; ip -4 route show match "$o" 2>/dev/null | sed 's/^/+ /'; done; true`,
     parse: ({ stdout }) => parseNodeRoutes(stdout),
   };
 }
@@ -40,31 +44,59 @@ export function parseNodeRoutes(stdout: string): NodeRoutes {
     const isOwn = /\bscope global\b/.test(rest) && !/\bsecondary\b/.test(rest) && prefix !== '32';
     if (isOwn && !isInnerInterface(name) && !candidates.has(name)) candidates.set(name, address);
   }
-  // default via 10.0.0.1 dev eth0 proto dhcp src 10.0.0.5 metric 100
-  const byMetric = defaults
-    .split('\n')
-    .filter((line) => line.startsWith('default'))
-    .map((line) => ({ line, metric: Number(/\bmetric (\d+)/.exec(line)?.[1] ?? 0) }))
-    .sort((one, other) => one.metric - other.metric);
-  const device = /\bdev (\S+)/.exec(byMetric[0]?.line ?? '')?.[1];
-  const usual = device === undefined ? undefined : candidates.get(device);
+  const [usual, ...asUsual] = cheapest(defaults.split('\n'), candidates);
+  // 10.0.0.6 dev eth0 src 10.0.0.5 uid 0
+  // + 10.0.0.0/24 dev eth0 proto kernel scope link src 10.0.0.5 metric 100
+  const toOthers = routes.split(/^(?!\+ )/m).flatMap((about) => {
+    const [taken = '', ...matching] = about.split('\n');
+    const [name, address] = [wordAfter('dev', taken), wordAfter('src', taken)];
+    if (name === undefined || address === undefined || name === 'lo') return [];
+    const equal = cheapest(
+      matching.map((line) => line.slice('+ '.length)),
+      candidates,
+    );
+    const isAmong = equal.some((way) => way.interface === name);
+    const rivals = isAmong ? equal.filter((way) => way.interface !== name) : [];
+    return [{ interface: name, address }, ...rivals];
+  });
   return {
     candidates: [...candidates].map(([name, address]) => ({ interface: name, address })),
-    usual: device === undefined || usual === undefined ? undefined : { interface: device, address: usual },
-    // 10.0.0.6 dev eth0 src 10.0.0.5 uid 0
-    toOthers: routes.split('\n').flatMap((line) => {
-      const name = /\bdev (\S+)/.exec(line)?.[1];
-      const address = /\bsrc (\S+)/.exec(line)?.[1];
-      return name === undefined || address === undefined || name === 'lo'
-        ? []
-        : [{ interface: name, address }];
-    }),
+    hasDefault: /^default/m.test(defaults),
+    usual,
+    asUsual,
+    toOthers,
   };
+}
+
+/** The narrowest routes of a list, and of these the cheapest, each with the address of its card: more than one where they are equal. */
+function cheapest(lines: readonly string[], candidates: ReadonlyMap<string, string>): readonly NodeAddress[] {
+  // default via 10.0.0.1 dev eth0 proto dhcp src 10.0.0.5 metric 100
+  const routes = lines
+    .filter((line) => /\bdev \S/.test(line))
+    .map((line) => ({
+      line,
+      prefix: Number(/^\S+\/(\d+)/.exec(line)?.[1] ?? (line.startsWith('default') ? 0 : 32)),
+      metric: Number(wordAfter('metric', line) ?? 0),
+    }))
+    .sort((one, other) => other.prefix - one.prefix || one.metric - other.metric);
+  const [best] = routes;
+  const ways = routes
+    .filter(({ prefix, metric }) => prefix === best?.prefix && metric === best.metric)
+    .flatMap(({ line }) => {
+      const name = wordAfter('dev', line) ?? '';
+      const address = candidates.get(name);
+      return address === undefined ? [] : [[name, { interface: name, address }] as const];
+    });
+  return [...new Map(ways).values()];
+}
+
+function wordAfter(key: string, line: string): string | undefined {
+  return new RegExp(`\\b${key} (\\S+)`).exec(line)?.[1];
 }
 
 /**
  * What k3s must be told of a node's address: nothing where what it takes by itself is right, the address that reaches the other
- * nodes where it is another, and a question where they are reached with different ones.
+ * nodes where it is another, and a question where they are reached with different ones, or where several are as good.
  */
 export function addressToOthers(
   routes: NodeRoutes,
@@ -75,8 +107,11 @@ export function addressToOthers(
   const ways = new Map(routes.toOthers.map((way) => [way.address, way]));
   const [way, second] = [...ways.values()];
   if (second !== undefined) return { is: 'unclear', among: [...ways.values()] };
-  const wanted =
-    way ?? (routes.usual === undefined && routes.candidates.length === 1 ? routes.candidates[0] : undefined);
-  if (wanted === undefined || wanted.address === routes.usual?.address) return { is: 'usual' };
+  const { usual, asUsual, candidates } = routes;
+  const equal = usual === undefined ? candidates : [usual, ...asUsual];
+  const isQuestion = way === undefined && equal.length > 1 && (usual !== undefined || !routes.hasDefault);
+  if (isQuestion) return { is: 'unclear', among: equal };
+  const wanted = way ?? (usual === undefined && candidates.length === 1 ? candidates[0] : undefined);
+  if (wanted === undefined || wanted.address === usual?.address) return { is: 'usual' };
   return { is: 'told', interface: wanted.interface, address: wanted.address };
 }

@@ -71,6 +71,29 @@ const captures: readonly [string, Capture, Record<string, unknown>][] = [
     { family: 'Debian', manager: 'apt', arch: 'arm64', pi: pi4, memory: false },
   ],
   [
+    'Raspberry Pi OS 12, 32 bit on a 64-bit kernel',
+    {
+      release:
+        'PRETTY_NAME="Raspbian GNU/Linux 12 (bookworm)"\nNAME="Raspbian GNU/Linux"\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\nID=raspbian\nID_LIKE=debian',
+      uname: ['aarch64', '6.6.31+rpt-rpi-v8'],
+      packages: 'apt-get',
+      model: pi4,
+      controllers: withoutMemory,
+    },
+    { family: 'Debian', manager: 'apt', arch: 'arm64', pi: pi4, memory: false },
+  ],
+  [
+    'a Pi 2 with Debian',
+    {
+      release: 'NAME="Debian GNU/Linux"\nVERSION_ID="13"\nVERSION_CODENAME=trixie\nID=debian',
+      uname: ['armv7l', '6.12.30+deb13-armmp'],
+      packages: 'apt-get',
+      cpu: '4\nARMv7 Processor rev 5 (v7l)',
+      model: 'Raspberry Pi 2 Model B Rev 1.1',
+    },
+    { family: 'Debian', manager: 'apt', arch: 'arm', pi: 'Raspberry Pi 2 Model B Rev 1.1', memory: true },
+  ],
+  [
     'a Pi 5 with memory cgroups',
     {
       release: 'NAME="Ubuntu"\nVERSION_ID="24.04"\nVERSION_CODENAME=noble\nID=ubuntu\nID_LIKE=debian',
@@ -150,6 +173,15 @@ const captures: readonly [string, Capture, Record<string, unknown>][] = [
     { family: 'RedHat', manager: 'dnf', arch: 'amd64', pi: '', memory: true },
   ],
   [
+    "Oracle Linux 10 with Oracle's own kernel",
+    {
+      release: 'NAME="Oracle Linux Server"\nID="ol"\nID_LIKE="fedora"\nVERSION_ID="10.0"',
+      uname: ['aarch64', '6.12.0-100.28.2.el10uek.aarch64'],
+      packages: 'dnf',
+    },
+    { family: 'RedHat', manager: 'dnf', arch: 'arm64', pi: '', memory: true },
+  ],
+  [
     'Fedora',
     {
       release: 'NAME="Fedora Linux"\nID=fedora\nVERSION_ID=42',
@@ -197,6 +229,42 @@ const captures: readonly [string, Capture, Record<string, unknown>][] = [
     { family: 'Suse', manager: 'zypper', arch: 'arm64', pi: '', memory: true },
   ],
   [
+    'SLE Micro 5',
+    {
+      release: 'NAME="SLE Micro"\nVERSION="5.5"\nVERSION_ID="5.5"\nID="sle-micro"\nID_LIKE="suse"',
+      uname: ['x86_64', '5.14.21-150500.55.12-default'],
+      packages: 'zypper',
+    },
+    { family: 'Suse', manager: 'zypper', arch: 'amd64', pi: '', memory: true },
+  ],
+  [
+    'SL Micro 6',
+    {
+      release: 'NAME="SL-Micro"\nVERSION="6.0"\nVERSION_ID="6.0"\nID="sl-micro"\nID_LIKE="suse"',
+      uname: ['aarch64', '6.4.0-18-default'],
+      packages: 'zypper',
+    },
+    { family: 'Suse', manager: 'zypper', arch: 'arm64', pi: '', memory: true },
+  ],
+  [
+    'Debian inside WSL2 without systemd, for which there is no way to start k3s',
+    {
+      release: 'NAME="Debian GNU/Linux"\nVERSION_ID="12"\nID=debian',
+      uname: ['x86_64', '5.15.167.4-microsoft-standard-WSL2'],
+      init: 'other',
+      packages: 'apt-get',
+    },
+    {
+      family: 'Debian',
+      manager: 'apt',
+      arch: 'amd64',
+      pi: '',
+      memory: true,
+      container: 'wsl',
+      init: 'other',
+    },
+  ],
+  [
     'Alpine inside WSL2',
     {
       release: 'NAME="Alpine Linux"\nID=alpine\nVERSION_ID=3.21.3',
@@ -205,7 +273,15 @@ const captures: readonly [string, Capture, Record<string, unknown>][] = [
       packages: 'apk',
       virtualization: 'wsl',
     },
-    { family: 'Alpine', manager: 'apk', arch: 'amd64', pi: '', memory: true, container: 'wsl' },
+    {
+      family: 'Alpine',
+      manager: 'apk',
+      arch: 'amd64',
+      pi: '',
+      memory: true,
+      container: 'wsl',
+      init: 'openrc',
+    },
   ],
   [
     'Ubuntu inside WSL2',
@@ -233,5 +309,6 @@ test.each(captures)('%s', (_name, capture, wanted) => {
     pi: facts.piModel,
     memory: facts.cgroupMemory,
     container: facts.container,
-  }).toEqual({ container: '', ...wanted });
+    init: facts.init,
+  }).toEqual({ container: '', init: 'systemd', ...wanted });
 });

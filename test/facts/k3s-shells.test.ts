@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Fact } from '../../src/engine/fact.ts';
 import { sha256Of } from '../../src/facts/file.ts';
+import { fileDigests } from '../../src/facts/file-digests.ts';
 import { installedBinary } from '../../src/facts/k3s-binary.ts';
 import { imageArchives } from '../../src/facts/k3s-images.ts';
 import { inUse } from '../../src/facts/k3s-in-use.ts';
 import { installation } from '../../src/facts/k3s-installation.ts';
 import { serverKubeconfig } from '../../src/facts/k3s-kubeconfig.ts';
 import { k3sLeftovers } from '../../src/facts/k3s-leftovers.ts';
-import { manifestDigests } from '../../src/facts/k3s-manifests.ts';
 import { apiReady, k3sNodes } from '../../src/facts/k3s-nodes.ts';
 import { serverData } from '../../src/facts/k3s-server-data.ts';
 import { lastLogLines, startState } from '../../src/facts/k3s-start.ts';
@@ -47,8 +47,8 @@ const facts: readonly Fact<unknown>[] = [
   installation('server', '/etc/systemd/system'),
   installation('agent', at('units')),
   serverKubeconfig,
-  manifestDigests(at('images')),
-  manifestDigests(at('missing')),
+  fileDigests(at('images')),
+  fileDigests(at('missing')),
   k3sNodes,
   apiReady,
   serverData(at('etcd')),
@@ -138,8 +138,8 @@ describe('what they say of this machine', () => {
   });
 
   it('manifests, whatever they are called', () => {
-    expect(ask(manifestDigests(at('images'))).get('-n.yaml')).toBe(sha256Of('a: 1\n'));
-    expect(ask(manifestDigests(at('missing'))).size).toBe(0);
+    expect(ask(fileDigests(at('images'))).get('-n.yaml')).toBe(sha256Of('a: 1\n'));
+    expect(ask(fileDigests(at('missing'))).size).toBe(0);
   });
 
   it('who root is, and that there is no such user', () => {

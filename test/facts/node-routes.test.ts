@@ -7,6 +7,7 @@ import { timeService } from '../../src/facts/time-service.ts';
 
 const eth0 = '2: eth0    inet 203.0.113.7/24 brd 203.0.113.255 scope global eth0\\       valid_lft forever';
 const eth1 = '3: eth1    inet 10.0.0.5/24 brd 10.0.0.255 scope global eth1\\       valid_lft forever';
+const wlan0 = '4: wlan0    inet 10.0.0.9/24 brd 10.0.0.255 scope global wlan0\\       valid_lft forever';
 const viaEth0 = 'default via 203.0.113.1 dev eth0 proto dhcp src 203.0.113.7 metric 100';
 const toPrivate = '10.0.0.6 dev eth1 src 10.0.0.5 uid 0 \\    cache';
 
@@ -52,7 +53,70 @@ test.each([
     { is: 'usual' },
   ],
   ['no default route, one address', [eth1], '', [], { is: 'told', interface: 'eth1', address: '10.0.0.5' }],
-  ['no default route, two addresses, nobody to ask', [eth0, eth1], '', [], { is: 'usual' }],
+  [
+    'no default route, two addresses, nobody to ask',
+    [eth0, eth1],
+    '',
+    [],
+    {
+      is: 'unclear',
+      among: [
+        { interface: 'eth0', address: '203.0.113.7' },
+        { interface: 'eth1', address: '10.0.0.5' },
+      ],
+    },
+  ],
+  ['a tunnel for everything', [eth0, eth1], 'default dev ppp0 scope link', [], { is: 'usual' }],
+  [
+    'two default routes that are as good, nobody to ask',
+    [eth0, eth1],
+    'default via 203.0.113.1 dev eth0\ndefault via 10.0.0.1 dev eth1',
+    [],
+    {
+      is: 'unclear',
+      among: [
+        { interface: 'eth0', address: '203.0.113.7' },
+        { interface: 'eth1', address: '10.0.0.5' },
+      ],
+    },
+  ],
+  [
+    'cable and radio in the same network, both as cheap',
+    [eth1, wlan0],
+    'default via 10.0.0.1 dev eth1 metric 100\ndefault via 10.0.0.1 dev wlan0 metric 600',
+    [
+      toPrivate,
+      '+ default via 10.0.0.1 dev eth1 metric 100',
+      '+ 10.0.0.0/24 dev eth1 proto kernel scope link src 10.0.0.5',
+      '+ 10.0.0.0/24 dev wlan0 proto kernel scope link src 10.0.0.9',
+    ],
+    {
+      is: 'unclear',
+      among: [
+        { interface: 'eth1', address: '10.0.0.5' },
+        { interface: 'wlan0', address: '10.0.0.9' },
+      ],
+    },
+  ],
+  [
+    'cable and radio in the same network, the radio dearer',
+    [eth1, wlan0],
+    'default via 10.0.0.1 dev eth1 metric 100\ndefault via 10.0.0.1 dev wlan0 metric 600',
+    [
+      toPrivate,
+      '+ default via 10.0.0.1 dev eth1 metric 100',
+      '+ 10.0.0.0/24 dev eth1 proto kernel scope link src 10.0.0.5 metric 100',
+      '+ 10.0.0.0/24 dev wlan0 proto kernel scope link src 10.0.0.9 metric 600',
+    ],
+    { is: 'usual' },
+  ],
+  [
+    'a rule that leads past the table',
+    [eth0, '6: tailscale0    inet 100.64.0.3/32 scope global tailscale0\\ '],
+    viaEth0,
+    ['100.64.0.4 dev tailscale0 table 52 src 100.64.0.3 uid 0', `+ ${viaEth0}`],
+    { is: 'told', interface: 'tailscale0', address: '100.64.0.3' },
+  ],
   [
     'a tunnel to the others',
     [eth0, '6: tailscale0    inet 100.64.0.3/32 scope global tailscale0\\ '],

@@ -220,7 +220,7 @@ test('users', () => {
   expect(
     parseUser(
       said(
-        `deploy:x:1001:1001:A B,,,:/home/deploy:/bin/bash\ndeploy\ndeploy sudo docker\nlocked\n${'a'.repeat(64)}  -\n`,
+        `deploy:x:1001:1001:A B,,,:/home/deploy:/bin/bash\ndeploy\ndeploy sudo docker\nlocked\n${'a'.repeat(64)}  -\n0:99999:20089\n`,
       ),
     ),
   ).toEqual({
@@ -234,6 +234,7 @@ test('users', () => {
     groups: ['docker', 'sudo'],
     passwordSha256: 'a'.repeat(64),
     locked: true,
+    aging: { atLeast: 0, atMost: 99_999, endsOnDay: 20_089 },
   });
   expect(parseUser(said(''))).toBeUndefined();
 });

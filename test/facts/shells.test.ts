@@ -29,7 +29,14 @@ import { mountsInUse } from '../../src/facts/mount.ts';
 import { nodeRoutes } from '../../src/facts/node-routes.ts';
 import { debFile, packages } from '../../src/facts/package.ts';
 import { connectionsOn, tcpPort } from '../../src/facts/port.ts';
-import { freeSpace, otherKubernetes, reachOf } from '../../src/facts/preflight.ts';
+import {
+  freeSpace,
+  hostProxy,
+  listeners,
+  otherKubernetes,
+  readOnlySystem,
+} from '../../src/facts/preflight.ts';
+import { type ReachTargets, reachOf } from '../../src/facts/reach.ts';
 import { selinuxState } from '../../src/facts/selinux.ts';
 import { service } from '../../src/facts/service.ts';
 import { sudoPath } from '../../src/facts/sudo-path.ts';
@@ -55,6 +62,15 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+const nobodyListens = { address: '127.0.0.1', port: 1 };
+const nobody: ReachTargets = {
+  tcp: [],
+  udp: [],
+  paths: [],
+  names: [],
+  resolvConf: at('empty'),
+  circle: { addresses: [], skip: [], ports: [] },
+};
 const names = [
   'plain',
   'binary',
@@ -122,9 +138,13 @@ const facts: readonly Fact<unknown>[] = [
   nodeRoutes(['127.0.0.1']),
   timeService,
   otherKubernetes,
-  reachOf({ tcp: [{ address: '127.0.0.1', port: 1 }], udp: [], names: [] }),
-  reachOf({ tcp: [], udp: [{ address: '127.0.0.1', port: 1 }], names: [] }),
-  reachOf({ tcp: [], udp: [], names: ['localhost'] }),
+  hostProxy,
+  listeners,
+  readOnlySystem,
+  reachOf({ ...nobody, tcp: [nobodyListens] }),
+  reachOf({ ...nobody, udp: [nobodyListens] }),
+  reachOf({ ...nobody, names: ['localhost'] }),
+  reachOf({ ...nobody, paths: ['127.0.0.1'] }),
   timezone('Etc/UTC'),
   timezone('No/Where'),
 ];
@@ -220,12 +240,23 @@ describe('what the facts say of this machine', () => {
   });
 
   test('who is reached, and who listens nowhere', () => {
-    const port = { address: '127.0.0.1', port: 1 };
-    const reached = ask(reachOf({ tcp: [port], udp: [port], names: ['localhost'] }));
+    const tries = { tcp: [nobodyListens], udp: [nobodyListens], names: ['localhost'] };
+    // This machine is in the middle of the circle: the last one is asked, the first is not.
+    const circle = {
+      addresses: ['192.0.2.1', '127.0.0.1', '127.0.0.2'],
+      skip: [],
+      ports: ['tcp 2', 'udp 3'],
+    };
+    const reached = ask(reachOf({ ...nobody, ...tries, circle }));
     expect(reached.isNew && Object.fromEntries(reached.ways)).toEqual({
       'tcp 127.0.0.1 1': 'refused',
       'udp 127.0.0.1 1': 'refused',
       'name localhost': 'open',
+      'tcp 127.0.0.2 2': 'refused',
+      'udp 127.0.0.2 3': 'refused',
+    });
+    expect(ask(reachOf({ ...nobody, circle: { ...circle, skip: ['127.0.0.2'] } }))).toMatchObject({
+      ways: new Map(),
     });
   });
 

@@ -24,8 +24,12 @@ const onNode = (name: keyof typeof family, script: string): Promise<string> => o
 
 /** What a person would compare to see whether anything is left of us. */
 const rules = `{ ufw show added; iptables-save -t filter | grep -v '^[:#]'; firewall-cmd --list-all-zones; firewall-cmd --permanent --list-all-zones
-  firewall-cmd --get-policies; nft list table inet filter; } 2>/dev/null; true`;
+  firewall-cmd --get-policies; nft -s list table inet filter; } 2>/dev/null; true`;
 const packageList = `{ dpkg-query -W -f '\${Package} \${Version}\\n' || rpm -qa || pacman -Q; } 2>/dev/null | grep -v ^tzdata | sort; true`;
+const parameters = 'sysctl -a 2>/dev/null | grep ^net. | sort';
+/** Forwarding, with what the kernel itself turns with it, stays until the next boot: others may need it by now. Connections come and go. */
+const staysOn =
+  /^net\.(?:ipv[46]\..*forwarding|ipv4\.ip_forward|ipv4\..*accept_redirects|bridge\..*call-ip6?tables|netfilter\.nf_conntrack_count) =/;
 const isNoise = (difference: string): boolean =>
   // Clocks of files whose content is as it was, and what systemd, dnf and dbus write by themselves.
   / \/etc\/(?:ssl|machine-id|\.updated|\.pwd\.lock)| \/var\/(?:cache|tmp\/systemd-private|lib\/(?:dnf|rpm|zypp|ucf|NetworkManager))|mtime/.test(
@@ -46,6 +50,7 @@ async function stateOf(each: FakeNode) {
     files: new Map([...files].map(([path, facts]) => [path, { ...facts, mtime: '' }])),
     rules: await on(lab, each, rules),
     packages: await on(lab, each, packageList),
+    parameters: (await on(lab, each, parameters)).split('\n').filter((line) => !staysOn.test(line)),
   };
 }
 
@@ -63,6 +68,11 @@ beforeAll(async () => {
     family: ['debian', 'ubuntu', 'rocky', 'opensuse', 'arch', 'alpine'],
     vars: { manage_firewall: true, hosts_entries: true, time_sync: true },
   });
+  await Promise.all(
+    lab.nodes.nodes.map((each) =>
+      on(lab, each, 'echo 0 >/proc/sys/net/ipv4/ip_forward; ! grep -q fleet /etc/hosts'),
+    ),
+  );
   await Promise.all([
     onNode(
       'ubuntu',
@@ -119,6 +129,8 @@ describe('what would hang later', () => {
         status === 'failed' ? [[host, error?.message]] : [],
       ),
     );
+    const taken = ofKind(ended.events, 'host-failed').find(({ host }) => host === family.rocky);
+    expect(taken?.error.fix).toMatch(/^Stop python3, .* More: docs\/preflight\.md#port$/);
     expect(failures).toEqual({
       [family.rocky]: expect.stringContaining('python3 listens on 10250/tcp, which k3s needs (kubelet)'),
       [family.arch]: expect.stringContaining('a Kubernetes of kubeadm is installed'),
@@ -158,6 +170,28 @@ describe('one cluster of all', () => {
     expect(await onNode('arch', 'nft list chain inet filter input')).toMatch(
       /tcp dport 10250 accept comment "fleet-k3s /,
     );
+  });
+
+  test('each is prepared by its own means', async () => {
+    const marks = Object.keys(family).map(async (name) => [
+      name,
+      await onNode(
+        name as keyof typeof family,
+        `cat /proc/sys/net/ipv4/ip_forward; grep -c 'net.*=1' /etc/sysctl.d/90-fleet-k3s.conf; grep -c ' agent-[1-5]$' /etc/hosts
+         for module in overlay br_netfilter nf_conntrack; do [ -e /etc/modules-load.d/fleet-k3s-$module.conf ] || [ -d /proc/sys/net/bridge ] || echo "$module is missing"; done
+         for tool in 'ufw show added' 'firewall-cmd --permanent --list-all-zones' 'nft list table inet filter'; do
+           if $tool 2>/dev/null | grep -q fleet-k3s; then echo "$tool"; fi; done`,
+      ),
+    ]);
+    const common = '1\n4\n5';
+    expect(Object.fromEntries(await Promise.all(marks))).toEqual({
+      debian: common,
+      ubuntu: `${common}\nufw show added`,
+      rocky: `${common}\nfirewall-cmd --permanent --list-all-zones`,
+      opensuse: `${common}\nfirewall-cmd --permanent --list-all-zones`,
+      arch: `${common}\nnft list table inet filter`,
+      alpine: common,
+    });
   });
 
   test('a second run changes nothing and restarts nothing', async () => {
@@ -219,6 +253,7 @@ describe('one cluster of all', () => {
       ).toEqual([]);
       expect(now.rules, name).toBe(then.rules);
       expect(now.packages, name).toBe(then.packages);
+      expect(now.parameters, name).toEqual(then.parameters);
     }
   });
 });

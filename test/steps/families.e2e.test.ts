@@ -9,7 +9,7 @@ import { StepNode } from './on-node.ts';
 
 /** Packages with the real dnf, zypper and pacman, each on a node of its family with a small repository of its own. */
 
-const families = ['rocky', 'opensuse', 'arch'] as const;
+const families = ['rocky', 'opensuse', 'arch', 'alpine'] as const;
 const nodes = new Map<string, StepNode>();
 
 beforeAll(async () => {
@@ -24,6 +24,19 @@ function on(family: string): StepNode {
   if (node === undefined) throw new Error(family);
   return node;
 }
+
+/** Options that playbooks give in real life, as the package managers know them. */
+const commonOptions = {
+  dnf: {
+    ...{ exclude: 'kernel*', disable_excludes: 'all', allowerasing: true, nobest: true, skip_broken: true },
+    ...{ sslverify: false, releasever: '9', disable_plugin: 'none', install_weak_deps: false },
+  },
+  zypper: {
+    ...{ disable_recommends: false, disable_gpg_check: true, oldpackage: true, force_resolution: true },
+    ...{ allow_vendor_change: true, replacefiles: true },
+  },
+  pacman: { extra_args: '--noprogressbar' },
+} as const;
 
 const factsOf = async (node: StepNode) =>
   parseHostFacts({
@@ -40,6 +53,8 @@ describe.each([
   test('installs and removes', async () => {
     const node = on(family);
     await node.lands('package', { name: ['chrony'] });
+    await node.lands(manager, { name: 'chrony', state: 'absent' });
+    await node.lands(manager, { name: 'chrony', ...commonOptions[manager] });
     await node.lands(manager, { name: 'chrony', state: 'absent' });
   });
 
@@ -60,7 +75,7 @@ describe.each([
 test('a version that is named, and the newest', async () => {
   await on('rocky').run('dnf -y -q remove tzdata');
   await on('rocky').lands('package', { name: ['tzdata=2024a'] });
-  await on('rocky').lands('package', { name: 'tzdata', state: 'latest' });
+  await on('rocky').lands('dnf', { name: '*', state: 'latest' });
   expect(await on('rocky').says('rpm -q tzdata')).toBe('tzdata-2025b-1.noarch');
 });
 
@@ -96,6 +111,23 @@ test.each([
     expect(await node.says(repositories)).toBe(before);
   },
 );
+
+test("services run by OpenRC, under Alpine's init", async () => {
+  const node = on('alpine');
+  await node.lands('copy', {
+    dest: '/etc/init.d/nap',
+    mode: '0755',
+    content:
+      '#!/sbin/openrc-run\ncommand=/bin/sleep\ncommand_args=100000\ncommand_background=true\npidfile=/run/nap.pid\n',
+  });
+  const state =
+    'rc-service nap status 2>&1 | grep -o "started\\|stopped"; rc-update show default | grep -c nap';
+  await node.lands('openrc', { name: 'nap', state: 'started', enabled: true });
+  expect(await node.says(state)).toBe('started\n1');
+  expect(await node.plan('service', { name: 'nap', state: 'restarted' })).toMatchObject({ imperative: true });
+  await node.lands('service', { name: 'nap', state: 'stopped', enabled: false });
+  expect(await node.says(state)).toBe('stopped\n0');
+});
 
 test('a time service is installed and started', async () => {
   const node = on('opensuse');

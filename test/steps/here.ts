@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { reveal } from '../../src/core/secret.ts';
 import type { ShellScript } from '../../src/core/shell.ts';
@@ -90,6 +90,11 @@ export function performHere(actions: readonly Action[], shell = 'dash'): readonl
         action.path,
         action.content instanceof Uint8Array ? action.content : reveal(action.content),
       );
+      return undefined;
+    }
+    if (action.kind === 'collect') {
+      mkdirSync(dirname(action.path), { recursive: true });
+      copyFileSync(action.source, action.path);
       return undefined;
     }
     if (action.kind === 'pause') return undefined;

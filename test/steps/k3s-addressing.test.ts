@@ -12,9 +12,27 @@ const folder = { type: 'directory', mode: '0755', owner: 'root', group: 'root' }
 const isFile = { type: 'file', mode: '0600', owner: 'root', group: 'root' };
 const eth0 = { interface: 'eth0', address: '203.0.113.7' };
 const eth1 = { interface: 'eth1', address: '10.0.1.1' };
-const usual: NodeRoutes = { candidates: [eth0], usual: eth0, toOthers: [eth0] };
-const apart: NodeRoutes = { candidates: [eth0, eth1], usual: eth0, toOthers: [eth1] };
-const unclear: NodeRoutes = { candidates: [eth0, eth1], usual: eth0, toOthers: [eth0, eth1] };
+const usual: NodeRoutes = {
+  candidates: [eth0],
+  usual: eth0,
+  asUsual: [],
+  hasDefault: true,
+  toOthers: [eth0],
+};
+const apart: NodeRoutes = {
+  candidates: [eth0, eth1],
+  usual: eth0,
+  asUsual: [],
+  hasDefault: true,
+  toOthers: [eth1],
+};
+const unclear: NodeRoutes = {
+  candidates: [eth0, eth1],
+  usual: eth0,
+  asUsual: [],
+  hasDefault: true,
+  toOthers: [eth0, eth1],
+};
 
 async function told(
   routes: NodeRoutes,

@@ -6,6 +6,7 @@ import type { K3sNode, K3sNodes } from '../../src/facts/k3s-nodes.ts';
 import type { ServerData } from '../../src/facts/k3s-server-data.ts';
 import { entryFromK3s, mergeKubeconfig } from '../../src/k3s/kubeconfig.ts';
 import { k3sAbsentStep } from '../../src/steps/k3s-absent.ts';
+import { k3sChartsStep } from '../../src/steps/k3s-charts.ts';
 import { k3sKubeconfigStep } from '../../src/steps/k3s-kubeconfig.ts';
 import { k3sManifestsStep } from '../../src/steps/k3s-manifests.ts';
 import { k3sQuorumStep } from '../../src/steps/k3s-quorum.ts';
@@ -123,25 +124,71 @@ describe('extra manifests', () => {
     ],
   ])('%s', async (_name, there, actions) => {
     const host = (await nodesOf())('s1');
-    const plan = decided(k3sManifestsStep, { local, there }, host);
+    const plan = decided(k3sManifestsStep, { local, airgap: [], there }, host);
     expect(actionsIn(plan)).toEqual(actions);
     expect(shownOf(plan)).not.toContain(password);
     if (actions.length > 0)
-      expect(settled(k3sManifestsStep, { local, there }, host).verdict).toBe('unchanged');
+      expect(settled(k3sManifestsStep, { local, airgap: [], there }, host).verdict).toBe('unchanged');
   });
 
   it('are no business of agents', async () => {
     expect(
-      decided(k3sManifestsStep, { local, there: new Map() }, (await nodesOf({ agents: ['a1'] }))('a1'))
-        .verdict,
+      decided(
+        k3sManifestsStep,
+        { local, airgap: [], there: new Map() },
+        (await nodesOf({ agents: ['a1'] }))('a1'),
+      ).verdict,
     ).toBe('unchanged');
   });
 
   it('of the same name are refused: one would overwrite the other', async () => {
     const twice = [...local, { path: '/other/a.yaml', content: 'x', sha256: 'x' }];
     expect(
-      decided(k3sManifestsStep, { local: twice, there: new Map() }, (await nodesOf())('s1')),
+      decided(k3sManifestsStep, { local: twice, airgap: [], there: new Map() }, (await nodesOf())('s1')),
     ).toMatchObject({ verdict: 'refuse', because: expect.stringContaining('a.yaml') });
+  });
+});
+
+describe('what an airgap folder has for servers', () => {
+  const vars = { airgap_dir: '/srv/airgap' };
+  const place = '/var/lib/rancher/k3s/server';
+
+  it('is manifests beside extra_manifests, of which no two have one name', async () => {
+    const host = (await nodesOf({ vars }))('s1');
+    const one = (path: string) => ({ path, content: path, sha256: sha256Of(path) });
+    const seen = {
+      local: [one('/inv/a.yaml')],
+      airgap: [one('/srv/airgap/manifests/b.yaml')],
+      there: new Map(),
+    };
+    expect(actionsIn(decided(k3sManifestsStep, seen, host)).slice(1)).toEqual([
+      `write ${place}/manifests/a.yaml (0600 root:root)`,
+      `write ${place}/manifests/b.yaml (0600 root:root)`,
+    ]);
+    const same = { ...seen, airgap: [one('/srv/airgap/manifests/a.yaml')] };
+    expect(decided(k3sManifestsStep, same, host)).toMatchObject({ verdict: 'refuse' });
+  });
+
+  it('is charts, where the API of a server hands them out', async () => {
+    const nodes = await nodesOf({ agents: ['a1'], vars });
+    const folder = ['charts/shop-1.4.0.tgz', 'charts/README', 'shop.tgz'].map((name) => ({
+      name,
+      path: `/srv/airgap/${name}`,
+      sizeBytes: 1,
+    }));
+    const inspection = {
+      bundle: undefined,
+      files: new Map(folder.map(({ name }) => [name, { sha256: `sum of ${name}` }])),
+    };
+    const seen = { folder, inspection, there: new Map([['traefik.tgz', 'x']]) };
+    expect(actionsIn(decided(k3sChartsStep, seen, nodes('s1')))).toEqual([
+      `make ${place}/static/charts`,
+      `send ${place}/static/charts/shop-1.4.0.tgz`,
+    ]);
+    expect(settled(k3sChartsStep, seen, nodes('s1')).verdict).toBe('unchanged');
+    const other = { ...seen, there: new Map([['shop-1.4.0.tgz', 'other']]) };
+    expect(decided(k3sChartsStep, other, nodes('s1')).verdict).toBe('change');
+    expect(decided(k3sChartsStep, seen, nodes('a1')).verdict).toBe('unchanged');
   });
 });
 

@@ -193,6 +193,13 @@ describe('a binary that waits for its turn', () => {
     );
   });
 
+  it('is removed where the upgrade it came for was taken back', async () => {
+    const { stage, needs, view } = await planned({ version: 'v1.33.4+k3s1', staged: 'v1.34.1+k3s1' });
+    expect(scriptsIn(stage)).toBe('rm -rf /usr/local/bin/.k3s-staged-by-fleet');
+    expect(settled(k3sStageStep, needs, view).verdict).toBe('unchanged');
+    expect((await planned({ version: 'v1.33.4+k3s1' })).stage.verdict).toBe('unchanged');
+  });
+
   it('of the same version but from elsewhere is another file, and replaced', async () => {
     const vars = { artifact_url: 'https://mirror.example/k3s' };
     const { stage } = await planned({

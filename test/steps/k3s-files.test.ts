@@ -128,6 +128,22 @@ describe('registries.yaml', () => {
   const text = `configs:\n  registry:\n    auth:\n      username: u\n      password: ${password}\n`;
   const nodes = { vars: { registries_config_yaml: text } };
 
+  it('lets nodes hand on images of all registries, where it names none itself', async () => {
+    const written = async (vars: Record<string, unknown>) =>
+      writtenBy(
+        decided(
+          k3sRegistriesStep,
+          site(undefined),
+          (await nodesOf({ vars: { embedded_registry: true, ...vars } }))('s1'),
+        ),
+        registriesPath,
+      );
+    expect(await written({})).toEqual({ text: 'mirrors:\n  "*":\n', mode: '0600 root:root' });
+    expect((await written(nodes.vars)).text).toBe(`${text}mirrors:\n  "*":\n`);
+    const own = 'mirrors:\n  docker.io:\n';
+    expect((await written({ registries_config_yaml: own })).text).toBe(own);
+  });
+
   it('stays where it is right, or where the inventory says nothing', async () => {
     expect(decided(k3sRegistriesStep, site(text), (await nodesOf(nodes))('s1')).verdict).toBe('unchanged');
     expect(decided(k3sRegistriesStep, site('mirrors: {}\n'), (await nodesOf())('s1')).verdict).toBe(
@@ -175,7 +191,7 @@ describe('how a node belongs to its cluster', () => {
         servers,
         selinux: { inUse: selinux, onDisk: undefined, policy: '' },
         iptables: undefined,
-        routes: { candidates: [], usual: undefined, toOthers: [] },
+        routes: { candidates: [], hasDefault: false, usual: undefined, asUsual: [], toOthers: [] },
       },
       (await nodesOf(nodes))(host),
     );
@@ -192,6 +208,20 @@ describe('how a node belongs to its cluster', () => {
 
   it.each<[string, string, Nodes, ReadonlyMap<string, ServerData | undefined>, Record<string, unknown>]>([
     ['a single server', 's1', {}, all(wiped), { 'tls-san': ['10.0.0.1'] }],
+    [
+      'a server whose nodes hand images on',
+      's1',
+      { vars: { embedded_registry: true } },
+      all(wiped),
+      { 'tls-san': ['10.0.0.1'], 'embedded-registry': true },
+    ],
+    [
+      'a server whose own config says that they do not',
+      's1',
+      { vars: { embedded_registry: true, server_config_yaml: 'embedded-registry: false' } },
+      all(wiped),
+      { 'tls-san': ['10.0.0.1'] },
+    ],
     [
       'the first of three',
       's1',

@@ -221,6 +221,20 @@ describe('ufw', () => {
     ]);
   });
 
+  test('nodes that hand images on reach each other’s API and registry, agents too', async () => {
+    const open = async (vars: Record<string, unknown>) =>
+      (await agent(vars)).filter((rule) => rule.includes(' proto tcp '));
+    const both = ['10.0.0.1', '10.0.1.1'].map(
+      (from) =>
+        `ufw allow from ${from} to any port 5001,6443,10250 proto tcp comment 'fleet-k3s API registry kubelet'`,
+    );
+    expect(await open({ embedded_registry: true })).toEqual(both);
+    expect(await open({ server_config_yaml: 'embedded-registry: true' })).toEqual(both);
+    expect(
+      (await open({ embedded_registry: true, server_config_yaml: 'embedded-registry: false' })).join(),
+    ).not.toContain('5001');
+  });
+
   test('an external database needs no etcd, api_clients narrows the API, api_port moves it', async () => {
     const vars = { manage_firewall: true, use_external_database: true, api_port: 7443 };
     const host = await cluster(['s1', 's2'], [], vars, 's1');

@@ -4,11 +4,11 @@ import { type HostFacts, parseHostFacts } from '../../src/facts/host.ts';
 import type { KernelModuleState } from '../../src/facts/kernel-module.ts';
 import type { PackageState } from '../../src/facts/package.ts';
 import { systemUpgrades } from '../../src/facts/system-upgrades.ts';
+import { policyRepository, selinuxTarget } from '../../src/k3s/selinux-source.ts';
 import { readArguments } from '../../src/steps/arguments.ts';
 import { withBlock } from '../../src/steps/k3s-hosts.ts';
 import { packageWith } from '../../src/steps/k3s-kernel-packages.ts';
 import { kubeletSwapPath } from '../../src/steps/k3s-kubelet-swap.ts';
-import { repositoryOf } from '../../src/steps/k3s-selinux.ts';
 import { stepNamed } from '../../src/steps/registry.ts';
 import { actionsIn, nodesOf, scriptsIn } from '../k3s/inventory-of.ts';
 
@@ -159,7 +159,7 @@ dnf -y -q --repofrompath fleet-k3s,https://rpm.rancher.io/k3s/stable/common/cent
     [leap, 'microos'],
     ['ID="sle-micro"\nID_LIKE="suse"\nVERSION_ID="5.5"', 'slemicro'],
   ])('the repository of %j', (os, folderName) => {
-    expect(repositoryOf(system(os))).toBe(`https://rpm.rancher.io/k3s/stable/common/${folderName}/noarch`);
+    expect(policyRepository(selinuxTarget(system(os).os))).toBe(`https://rpm.rancher.io/k3s/stable/common/${folderName}/noarch`);
   });
 });
 

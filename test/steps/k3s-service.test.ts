@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Secret } from '../../src/core/secret.ts';
-import type { InUse } from '../../src/facts/k3s-in-use.ts';
+import { type InUse, withNewer } from '../../src/facts/k3s-in-use.ts';
 import type { K3sNode, K3sNodes } from '../../src/facts/k3s-nodes.ts';
 import type { ServerData } from '../../src/facts/k3s-server-data.ts';
 import type { StartState } from '../../src/facts/k3s-start.ts';
@@ -87,6 +87,46 @@ describe('the service', () => {
   it('that runs with what is on disk is left alone', async () => {
     const { plan } = await planned({ service: running });
     expect(plan).toMatchObject({ verdict: 'unchanged', because: 'k3s runs with what is on disk' });
+  });
+
+  it('foresees what is kept anew behind its start: files that the plan writes, not those that were only touched', async () => {
+    const after = async (service: InUse) => {
+      const { plan } = await planned({ service });
+      return plan.verdict === 'change' ? (plan.after?.service as InUse).readAnew : 'no change';
+    };
+    expect(await after(stale('/etc/rancher/k3s/config.yaml'))).toBeUndefined();
+    expect(await after(withNewer(running, '/etc/rancher/k3s/config.yaml'))).toEqual([
+      '/etc/rancher/k3s/config.yaml',
+    ]);
+  });
+
+  describe('whose Node was deleted while it runs', () => {
+    const marks = { labels: {}, taints: [], byFleet: { labels: [], taints: [] } };
+    const listed = api(node('s1', { marks }), node('a2', { marks }));
+    const agent = { on: 'a1', nodes: { agents: ['a1'] }, service: running };
+
+    it('starts anew on an agent, for a kubelet registers at no other time', async () => {
+      const { plan, all, view } = await planned({ ...agent, seen: new Map([['s1', listed]]) });
+      expect(plan).toMatchObject({ verdict: 'change', because: expect.stringMatching(/Node was deleted/) });
+      expect(actionsIn(plan)[0]).toBe('restart k3s-agent');
+      expect(settled(k3sServiceStep, all, view).verdict).toBe('unchanged');
+    });
+
+    it('starts anew on a server without a member of etcd, and of a member k3s takes care', async () => {
+      const seen = new Map([['s1', api(node('s2', { marks }))]]);
+      const external: ServerData = { ...member, datastore: 'external' };
+      expect((await planned({ service: running, data: external, seen })).plan.verdict).toBe('change');
+      expect((await planned({ service: running, data: member, seen })).plan.verdict).toBe('unchanged');
+    });
+
+    it.each<[string, K3sNodes | undefined]>([
+      ['it is there', api(node('s1', { marks }), node('a1', { marks }))],
+      ['no API answers', down],
+      ['no server answers', undefined],
+      ['a plan only foresees the server', api(node('s1'))],
+    ])('is left alone where %s', async (_what, told) => {
+      expect((await planned({ ...agent, seen: new Map([['s1', told]]) })).plan.verdict).toBe('unchanged');
+    });
   });
 
   it.each<[string, Case, RegExp, (string | RegExp)[]]>([

@@ -48,6 +48,43 @@ describe('accounts', () => {
     ).toMatchObject({ verdict: 'unchanged' });
   });
 
+  test('how long an account and its password last, and its own key', async () => {
+    const newcomer = { name: 'newcomer', expires: 1_893_456_000, password_expire_max: 90, umask: '0077' };
+    await lands('user', { ...newcomer, generate_ssh_key: true, ssh_key_type: 'ed25519' });
+    expect(
+      await says(
+        'getent shadow newcomer | cut -d: -f5,8; stat -c "%a %U" /home/newcomer /home/newcomer/.ssh /home/newcomer/.ssh/id_ed25519',
+      ),
+    ).toBe('90:21915\n700 newcomer\n700 newcomer\n600 newcomer');
+    expect(
+      await plan('user', { name: 'newcomer', generate_ssh_key: true, ssh_key_type: 'ed25519' }),
+    ).toMatchObject({
+      verdict: 'unchanged',
+      result: {
+        ssh_key_file: '/home/newcomer/.ssh/id_ed25519',
+        ssh_public_key: await says('cat /home/newcomer/.ssh/id_ed25519.pub'),
+      },
+    });
+    await lands('user', {
+      name: 'newcomer',
+      expires: -1,
+      password_expire_max: 99_999,
+      password_expire_min: 1,
+    });
+    expect(await says('getent shadow newcomer | cut -d: -f4,5,8')).toBe('1:99999:');
+    const locked = {
+      name: 'newcomer',
+      generate_ssh_key: true,
+      ssh_key_file: '.ssh/locked',
+      ssh_key_passphrase: "pass 'phrase",
+    };
+    await lands('user', locked);
+    expect((await on(`ssh-keygen -y -P "pass 'phrase" -f /home/newcomer/.ssh/locked`)).code).toBe(0);
+    expect((await on("ssh-keygen -y -P '' -f /home/newcomer/.ssh/locked")).code).not.toBe(0);
+    expect(await says('ls -d /tmp/tmp.* 2>/dev/null')).toBe('');
+    await lands('user', { name: 'newcomer', state: 'absent', remove: true });
+  });
+
   test('authorized keys', async () => {
     const key = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtqZGZoa2pzZGhma2pzaGRma2pzaGRma2pzaGRmYQ== a@b';
     await lands('authorized_key', { user: 'deploy', key });
@@ -150,6 +187,26 @@ describe('what Debian has in packages', () => {
     await lands('ufw', { rule: 'allow', interface: 'eth0', direction: 'in', port: 8472, proto: 'udp' });
     await lands('ufw', { rule: 'deny', direction: 'out', port: 25 });
     await lands('ufw', { rule: 'allow', route: true, from_ip: '10.1.0.0/16' });
+    await lands('ufw', { rule: 'allow', interface_in: 'eth0', interface_out: 'cni0', route: true });
+    await lands('ufw', {
+      rule: 'allow',
+      interface_in: 'eth0',
+      interface_out: 'cni0',
+      route: true,
+      to_ip: '10.42.0.0/16',
+      port: 80,
+      proto: 'tcp',
+    });
+    await lands('ufw', { rule: 'deny', interface_in: 'eth0', from_ip: '192.0.2.0/24', log: true });
+    await lands('ufw', { rule: 'limit', port: 2222, protocol: 'tcp', log: true, insert: 1 });
+    expect(await says("ufw show added | sed -n '2p'")).toBe('ufw limit log 2222/tcp');
+    await lands('ufw', {
+      rule: 'deny',
+      interface_in: 'eth0',
+      from_ip: '192.0.2.0/24',
+      log: true,
+      delete: true,
+    });
     await lands('ufw', { default: 'allow', direction: 'routed' });
     await lands('ufw', { logging: 'medium' });
     await lands('ufw', { rule: 'deny', direction: 'out', port: 25, delete: true });
@@ -199,6 +256,12 @@ rm -rf /var/lib/apt/lists/* /var/lib/apt/periodic/update-success-stamp`);
     expect(upgrade).toMatchObject({ diff: [{ subject: 'package fleet-one', before: '1.0', after: '2.0' }] });
     await lands('apt', { name: 'fleet-one=1.0', allow_downgrade: true });
     await lands('apt', { deb: '/repo/fleet-one_2.0.deb' });
+    await on('apt-mark hold fleet-one; touch /var/cache/apt/archives/kept.deb');
+    await lands('apt', { name: 'fleet-one=1.0', allow_downgrade: true, allow_change_held_packages: true });
+    await on('apt-mark unhold fleet-one');
+    await lands('apt', { name: '*', state: 'latest' });
+    expect(await says('dpkg-query -s fleet-one | grep ^Version')).toBe('Version: 2.0');
+    await lands('apt', { clean: true });
     await lands('apt', { name: 'fleet-one,fleet-two', state: 'absent', purge: true });
   });
 });
@@ -245,6 +308,8 @@ describe('the system', () => {
         'grep -c " /mnt/t tmpfs" /proc/self/mounts; grep -c "^tmpfs /mnt/t tmpfs size=1m 0 0" /etc/fstab',
       ),
     ).toBe('1\n1');
+    await lands('mount', { path: '/mnt/t', state: 'absent_from_fstab' });
+    expect(await says('grep -c " /mnt/t tmpfs" /proc/self/mounts; grep -c /mnt/t /etc/fstab')).toBe('1\n0');
     await lands('mount', { path: '/mnt/t', state: 'unmounted' });
     await lands('mount', { path: '/mnt/t', state: 'absent' });
   });
@@ -268,6 +333,19 @@ describe('the system', () => {
     expect(await plan('wait_for', { port: 1 })).toMatchObject({ verdict: 'change' });
   });
 
+  test('files that are touched once', async () => {
+    const touched = {
+      path: '/opt/touched',
+      state: 'touch',
+      access_time: 'preserve',
+      modification_time: 'preserve',
+    };
+    await lands('file', touched);
+    await on('touch -d 2001-01-01 /opt/touched');
+    await lands('file', { ...touched, mode: '0600' });
+    expect(await says('stat -c "%a %y" /opt/touched')).toContain('600 2001-01-01');
+  });
+
   test('archives', async () => {
     await on('mkdir -p /tmp/src /opt/here && echo 1 >/tmp/src/one && tar -C /tmp/src -czf /tmp/a.tar.gz one');
     await lands('unarchive', { src: '/tmp/a.tar.gz', dest: '/opt/here', remote_src: true, owner: 'root' });
@@ -275,5 +353,25 @@ describe('the system', () => {
     await on('echo 2 >/tmp/src/one && tar -C /tmp/src -czf /tmp/a.tar.gz one');
     await lands('unarchive', { src: '/tmp/a.tar.gz', dest: '/opt/here', remote_src: true });
     expect(await says('cat /opt/here/one')).toBe('2');
+    // From a web server of one file, which systemd starts for each request.
+    await lands('copy', {
+      dest: '/opt/serve',
+      mode: '0755',
+      content: `#!/bin/sh
+while read -r line && [ "$line" != "$(printf '\\r')" ]; do :; done
+printf 'HTTP/1.0 200 OK\\r\\nContent-Length: %s\\r\\n\\r\\n' "$(stat -c %s /tmp/a.tar.gz)"
+cat /tmp/a.tar.gz
+`,
+    });
+    await on(`printf '[Socket]\\nListenStream=8099\\nAccept=yes\\n' >/etc/systemd/system/serve.socket
+printf '[Service]\\nStandardInput=socket\\nExecStart=/opt/serve\\n' >/etc/systemd/system/serve@.service
+mkdir /opt/there && systemctl daemon-reload && systemctl start serve.socket`);
+    const address = { src: 'http://127.0.0.1:8099/a.tar.gz', dest: '/opt/there', remote_src: true };
+    await lands('unarchive', { ...address, owner: 'debian' });
+    expect(
+      await says(
+        'cat /opt/there/one; stat -c %U /opt/there/one; ls /var/lib/fleet/unarchived | grep -c archive',
+      ),
+    ).toBe('2\ndebian\n0');
   });
 });
