@@ -122,24 +122,23 @@ async function compare(
   const away = what.distance === 0 ? undefined : await distantInventory(workbench, nodes, what.distance);
   try {
     const inventory = away?.inventory ?? nodes.inventoryPath;
-    const command = async (tool: Tool) =>
-      await workbench.tools.playbook(tool, { inventory, playbook: what.playbook, forks: 1 });
+    const command = async (tool: Tool, countsTrips = false) =>
+      await workbench.tools.playbook(tool, { inventory, playbook: what.playbook, forks: 1, countsTrips });
     // Whatever is not yet so is made so, and every tool has once filled its caches.
     for (const tool of tools) outcomeOf(tool, await measure(await command(tool)));
     const readings = new Map<Tool, Reading[]>(tools.map((tool) => [tool, []]));
-    const trips: number[] = [];
     for (let round = 0; round < what.rounds; round += 1) {
       for (const tool of turned(tools, round)) {
         const reading = await measureQuietly(await command(tool), { nodes: cpu });
-        const { changed, roundTrips } = outcomeOf(tool, reading);
+        const { changed } = outcomeOf(tool, reading);
         if (what.mustBeUnchanged && changed > 0) throw new Error(`${tool} changed ${changed} things`);
         readings.get(tool)?.push(reading);
-        trips.push(...(roundTrips ?? []));
       }
     }
     const memory = new Map<Tool, Reading>();
-    for (const tool of tools) memory.set(tool, await measure(await command(tool), { sampleMemory: true }));
-    return `\n### ${what.title}\n\n${comparison(readings, memory, { fleetTrips: trips })}`;
+    for (const tool of tools)
+      memory.set(tool, await measure(await command(tool, true), { sampleMemory: true }));
+    return `\n### ${what.title}\n\n${comparison(readings, memory)}`;
   } finally {
     await away?.distance.close();
   }
@@ -174,11 +173,10 @@ export function turned<Item>(items: readonly Item[], round: number): readonly It
   return [...items.slice(by), ...items.slice(0, by)];
 }
 
-/** The table that all comparisons of playbooks share. */
+/** The table that all comparisons of playbooks share. Memory, and fleet's round trips, are those of a run of its own. */
 export function comparison(
   readings: ReadonlyMap<Tool, readonly Reading[]>,
   memory: ReadonlyMap<Tool, Reading>,
-  more: { readonly fleetTrips: readonly number[] },
 ): string {
   const walls = (tool: Tool): number[] => (readings.get(tool) ?? []).map(({ wallMs }) => wallMs);
   const ours = median(walls('fleet'));
@@ -192,7 +190,7 @@ export function comparison(
       seconds(all.map(({ cpuMs }) => cpuMs)),
       megabytes(sampled?.peakPss),
       megabytes(sampled?.peakRss),
-      tool === 'fleet' ? tripsText(more.fleetTrips) : '',
+      tool === 'fleet' && sampled !== undefined ? tripsText(outcomeOf(tool, sampled).roundTrips ?? []) : '',
       `${digits(100 * Math.max(...all.map(({ foreignShare }) => foreignShare)))} %`,
     ];
   });

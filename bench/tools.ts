@@ -36,7 +36,10 @@ export class Toolbox {
     this.#folder = options.folder;
   }
 
-  /** A run of a playbook. fleet's is its own where `fleetCommand` says so, Ansible's and mitogen's is `playbook`. */
+  /**
+   * A run of a playbook. fleet's is its own where `fleetCommand` says so, Ansible's and mitogen's is `playbook`. Each tells a person what
+   * it does; with `countsTrips` fleet tells a program, which it also tells of round trips.
+   */
   async playbook(
     tool: Tool,
     run: {
@@ -45,14 +48,13 @@ export class Toolbox {
       readonly forks: number;
       readonly fleetCommand?: readonly string[];
       readonly extraVars?: Readonly<Record<string, string>>;
+      readonly countsTrips?: boolean;
     },
   ): Promise<Command> {
     if (tool === 'fleet') {
       const command = run.fleetCommand ?? ['play', run.playbook];
-      return {
-        argv: ['node', this.#fleet, ...command, '-i', run.inventory, '--output', 'json'],
-        cwd: this.#folder,
-      };
+      const output = run.countsTrips === true ? ['--output', 'json'] : [];
+      return { argv: ['node', this.#fleet, ...command, '-i', run.inventory, ...output], cwd: this.#folder };
     }
     const extra = Object.entries(run.extraVars ?? {}).flatMap(([name, value]) => ['-e', `${name}=${value}`]);
     return await this.#ansible(tool, run.forks, [
@@ -160,9 +162,9 @@ export function outcomeOf(tool: Tool, reading: Reading): Outcome {
   return outcome;
 }
 
-function fleetOutcome({ stdout }: Reading): Outcome | undefined {
+function fleetOutcome({ stdout, stderr }: Reading): Outcome | undefined {
   const last = stdout.trimEnd().split('\n').at(-1) ?? '';
-  if (!last.startsWith('{')) return undefined;
+  if (!last.startsWith('{')) return toldOutcome(stderr);
   const event = JSON.parse(last) as {
     kind: string;
     hosts?: Record<string, { changed: number; failed: number; roundTrips: number }>;
@@ -175,6 +177,13 @@ function fleetOutcome({ stdout }: Reading): Outcome | undefined {
     roundTrips: hosts.map((host) => host.roundTrips),
     hosts: hosts.length,
   };
+}
+
+/** `Nothing to change on 20 hosts (0.9s)`, or `Done on 20 hosts (31 changed, 0.9s)`. */
+function toldOutcome(stderr: string): Outcome | undefined {
+  const [, hosts, changed = 0] =
+    /^(?:Nothing to change|Done) on (\d+) hosts? \((?:(\d+) changed, )?/m.exec(stderr) ?? [];
+  return hosts === undefined ? undefined : { changed: Number(changed), failed: 0, hosts: Number(hosts) };
 }
 
 function ansibleOutcome({ stdout }: Reading): Outcome | undefined {

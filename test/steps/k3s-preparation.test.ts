@@ -159,7 +159,9 @@ dnf -y -q --repofrompath fleet-k3s,https://rpm.rancher.io/k3s/stable/common/cent
     [leap, 'microos'],
     ['ID="sle-micro"\nID_LIKE="suse"\nVERSION_ID="5.5"', 'slemicro'],
   ])('the repository of %j', (os, folderName) => {
-    expect(policyRepository(selinuxTarget(system(os).os))).toBe(`https://rpm.rancher.io/k3s/stable/common/${folderName}/noarch`);
+    expect(policyRepository(selinuxTarget(system(os).os))).toBe(
+      `https://rpm.rancher.io/k3s/stable/common/${folderName}/noarch`,
+    );
   });
 });
 

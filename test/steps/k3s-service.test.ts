@@ -90,12 +90,12 @@ describe('the service', () => {
   });
 
   it('foresees what is kept anew behind its start: files that the plan writes, not those that were only touched', async () => {
-    const after = async (service: InUse) => {
+    const readAnewAfter = async (service: InUse) => {
       const { plan } = await planned({ service });
-      return plan.verdict === 'change' ? (plan.after?.service as InUse).readAnew : 'no change';
+      return plan.verdict === 'change' ? (plan.after?.service as InUse | undefined)?.readAnew : 'no change';
     };
-    expect(await after(stale('/etc/rancher/k3s/config.yaml'))).toBeUndefined();
-    expect(await after(withNewer(running, '/etc/rancher/k3s/config.yaml'))).toEqual([
+    expect(await readAnewAfter(stale('/etc/rancher/k3s/config.yaml'))).toBeUndefined();
+    expect(await readAnewAfter(withNewer(running, '/etc/rancher/k3s/config.yaml'))).toEqual([
       '/etc/rancher/k3s/config.yaml',
     ]);
   });
