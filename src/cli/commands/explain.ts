@@ -1,3 +1,4 @@
+import { stringify } from 'yaml';
 import { FleetError } from '../../core/errors.ts';
 import { allVariables, type VariableInfo, variableInfo } from '../../inventory/variables.ts';
 import { nearest } from '../../playbook/nearest.ts';
@@ -58,7 +59,7 @@ export function variableType(info: VariableInfo): string {
 }
 
 function variableText(info: VariableInfo, palette: Palette): string {
-  const example = info.example === undefined ? undefined : valueWords(info.example).trimEnd();
+  const { example } = info;
   return [
     `${palette.bold(info.name)} ${palette.dim(`(${variableType(info)})`)}`,
     indent(info.description, '  '),
@@ -71,12 +72,7 @@ function variableText(info: VariableInfo, palette: Palette): string {
       : [
           '',
           palette.dim('  Example:'),
-          indent(
-            example.includes('\n')
-              ? `${info.name}: |\n${indent(example, '  ')}`
-              : `${info.name}: ${/[{}[\]#&*!|>'"%@`]|: /.test(example) ? JSON.stringify(example) : example}`,
-            '    ',
-          ),
+          indent(stringify({ [info.name]: example }, { lineWidth: 0 }).trimEnd(), '    '),
         ]),
   ].join('\n');
 }
