@@ -103,6 +103,7 @@ async function build(versions: readonly string[]): Promise<void> {
   };
   if (await uptodate()) return;
   await provideProgram('go', 'golang-go', 'the k3s stand-in is written in Go');
+  await provideProgram('zstd', 'zstd', 'releases of k3s have image archives packed with it');
   await exclusively(`${builtDirectory}.lock`, async () => {
     if (await uptodate()) return;
     const begun = performance.now();

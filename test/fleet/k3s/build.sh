@@ -53,8 +53,6 @@ relabel() { # relabel FROM TO OCTAL
 }
 
 native=$(go env GOARCH)
-zst=gz
-command -v zstd >/dev/null 2>&1 && zst=zst
 
 for v in $todo; do
   dir=$out/$v
@@ -76,7 +74,7 @@ for v in $todo; do
     tar -C "$tmp/images" --sort=name --owner=0 --group=0 --mtime=@0 -cf "$tmp/images.tar" manifest.json
     images=k3s-airgap-images-$arch.tar
     gzip -nc "$tmp/images.tar" >"$tmp/$images.gz"
-    if [ $zst = zst ]; then zstd -q -f "$tmp/images.tar" -o "$tmp/$images.zst"; fi
+    zstd -q -f "$tmp/images.tar" -o "$tmp/$images.zst"
     (cd "$tmp" && sha256sum "$name" "$images".* >"sha256sum-$arch.txt")
     rm -rf "$tmp/images" "$tmp/images.tar"
   done
