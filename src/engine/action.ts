@@ -101,8 +101,8 @@ export interface Wait {
   readonly host?: string;
   /** `true`, or why not yet, as the error says when the deadline passes. */
   readonly holds: (value: unknown) => true | string;
-  /** Gives up before the deadline: a reason means that waiting on is pointless. */
-  readonly hopeless?: (value: unknown) => string | undefined;
+  /** Gives up before the deadline: a reason means that waiting on is pointless. `first` is what was answered when the wait began. */
+  readonly hopeless?: (value: unknown, first: unknown) => string | undefined;
   readonly deadlineMs: number;
   /** Default 500. */
   readonly everyMs?: number;
@@ -150,7 +150,7 @@ export function waitUntil<Value>(
   wait: Omit<Wait, 'kind' | 'fact' | 'holds' | 'hopeless'> & {
     readonly fact: Fact<Value>;
     readonly holds: (value: Value) => true | string;
-    readonly hopeless?: (value: Value) => string | undefined;
+    readonly hopeless?: (value: Value, first: Value) => string | undefined;
   },
 ): Wait {
   return { kind: 'wait', ...wait } as Wait;

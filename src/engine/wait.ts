@@ -17,13 +17,18 @@ export async function waitUntilHolds(
 ): Promise<void> {
   const deadline = Date.now() + wait.deadlineMs;
   let told: string | undefined;
+  let first: { readonly value: unknown } | undefined;
   for (;;) {
     session.facts.forget([wait.fact.key]);
     const known = (await session.ask([wait.fact])).get(wait.fact.key);
     const verdict =
       known === undefined ? 'no answer' : 'error' in known ? known.error.message : wait.holds(known.value);
     if (verdict === true) return;
-    const hopeless = known !== undefined && 'value' in known ? wait.hopeless?.(known.value) : undefined;
+    let hopeless: string | undefined;
+    if (known !== undefined && 'value' in known) {
+      first ??= known;
+      hopeless = wait.hopeless?.(known.value, first.value);
+    }
     if (hopeless !== undefined) throw await giveUp(wait, session, 'WAIT_HOPELESS', hopeless);
     if (Date.now() >= deadline) throw await giveUp(wait, session, 'WAIT_TIMED_OUT', verdict);
     if (verdict !== told) onReason(verdict);

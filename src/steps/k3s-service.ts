@@ -157,11 +157,12 @@ export function startWait(node: K3sNodeView, before: InUse): Action {
         return true;
       return `it is ${now.state}${now.lastLog === '' ? '' : `, and says: ${now.lastLog}`}${likely(now.lastLog)}`;
     },
-    hopeless: (now) => {
+    hopeless: (now, first) => {
       const cause = causeOf(now.lastLog);
       const gaveUp = now.state === 'failed' || now.restarts >= restartsWithoutHope;
       if (cause?.final !== true && !(gaveUp && now.state !== 'active')) return undefined;
-      return now.restarts > 0 || gaveUp
+      // Until it was tried once more than when the wait began, its log may be that of a start before this one.
+      return (now.restarts > 0 && now.invocation !== first.invocation) || gaveUp
         ? `it exits again and again: ${now.lastLog}${likely(now.lastLog)}`
         : undefined;
     },

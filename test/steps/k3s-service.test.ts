@@ -291,6 +291,12 @@ describe('waiting for the start', () => {
       /token differs/,
       /again and again/,
     ],
+    [
+      'not begun: the log is that of the start before',
+      { invocation: 'first', restarts: 2, lastLog: 'flag provided but not defined: -x' },
+      /activating/,
+      undefined,
+    ],
     ['given up', { state: 'failed', lastLog: 'x' }, /it is failed/, /again and again: x/],
     ['restarting without end', { restarts: 8, lastLog: 'x' }, /activating/, /again and again/],
     [
@@ -305,8 +311,9 @@ describe('waiting for the start', () => {
     const { holds: check, hopeless: giveUp } = wait((await planned({ service: stale('/x') })).plan);
     if (holds === true) expect(check(start(state))).toBe(true);
     else expect(check(start(state))).toMatch(holds);
-    if (hopeless === undefined) expect(giveUp?.(start(state))).toBeUndefined();
-    else expect(giveUp?.(start(state))).toMatch(hopeless);
+    const first = start({ invocation: 'first' });
+    if (hopeless === undefined) expect(giveUp?.(start(state), first)).toBeUndefined();
+    else expect(giveUp?.(start(state), first)).toMatch(hopeless);
   });
 });
 
