@@ -6,7 +6,7 @@ export type FileDigests = ReadonlyMap<string, string>;
 
 export function fileDigests(folder: string): Fact<FileDigests> {
   return {
-    key: `file:digests:${folder}`,
+    key: `k3s:manifests:${folder}`,
     sh: sh`cd ${folder} 2> /dev/null && for file in *; do if [ -f "$file" ]; then sha256sum -- "$file"; fi; done; true`,
     parse: ({ stdout }) =>
       new Map(
