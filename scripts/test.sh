@@ -9,8 +9,10 @@ missing=
 wanted() { command -v "$1" > /dev/null || missing="$missing $2"; }
 wanted busybox busybox
 wanted curl curl
+wanted ip iproute2
 wanted ps procps
 wanted python3 python3
+wanted sudo sudo
 wanted /usr/sbin/sshd openssh-server
 if [ -n "$missing" ]; then
   # Debian starts what it installs, and nobody has asked for an sshd on this machine.

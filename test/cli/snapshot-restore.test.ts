@@ -58,6 +58,5 @@ describe('the command line', () => {
   it('names what it can do', () => {
     expect(fleet(['snapshot', 'burn']).err).toContain('save, ls, get, delete, schedule, restore');
     expect(fleet(['rotate', 'tyres']).err).toContain('certs, token, encryption-keys, ca');
-    expect(fleet(['rotate', 'ca']).err).toContain('k3s certificate rotate-ca');
   });
 });
