@@ -225,6 +225,8 @@ class PushBench {
         playbook,
         forks: count,
         fleetCommand: ['play', playbook, '-e', `uploads=${count}`, ...more],
+        // Its events say when the transfer itself began and ended.
+        countsTrips: true,
       });
     const ssh = [
       ...['-F', 'none', '-i', nodes.key, '-o', 'BatchMode=yes', '-o', `Ciphers=${cipher}`],
