@@ -173,7 +173,8 @@ function targetsOf(host: HostView, node: K3sNodeView): ReachTargets {
     udp: targets.filter(({ protocol }) => protocol === 'udp').map(end),
     paths: node.cluster.nodes.length > 1 ? servers : [],
     names: node.settings.hostsEntries ? [] : [...new Set(names)].filter((name) => isIP(name) === 0),
-    resolvConf: '/etc/resolv.conf',
+    // With an airgap folder nobody outside of the inventory is asked anything.
+    resolvConf: node.settings.airgapDir === undefined ? '/etc/resolv.conf' : '/dev/null',
     circle: { addresses: nodes.length > 1 ? nodes : [], skip: servers, ports: [...new Set(ports)] },
   };
 }
