@@ -5,11 +5,12 @@ import type { K3sArtifacts } from '../fleet/k3s-artifacts.ts';
 
 /** ELF's header of a program for a processor, as far as anybody looks. */
 export function program(machine: number, text: string, size = 2000): Buffer {
-  const bytes = Buffer.alloc(Math.max(size, 64 + text.length));
-  randomBytes(bytes.length).copy(bytes);
+  // As the linker ends what -X gives it: a digit by chance would be one more of the version.
+  const ended = `${text}\0`;
+  const bytes = randomBytes(Math.max(size, 64 + ended.length));
   Buffer.from('\x7fELF\x02\x01\x01', 'latin1').copy(bytes);
   bytes.writeUInt16LE(machine, 18);
-  bytes.write(text, 64, 'latin1');
+  bytes.write(ended, 64, 'latin1');
   return bytes;
 }
 
