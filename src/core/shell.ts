@@ -48,3 +48,21 @@ function interpolate(value: Interpolated): string {
   if (typeof value === 'number') return String(value);
   return value.map((item) => interpolate(item)).join(' ');
 }
+
+/**
+ * A script that is asked of many things: alone it stands for `script()`, beside others of the same kind they share one subshell, and
+ * what can be found out for all at once is, by one program instead of many.
+ */
+export interface AskedOfMany {
+  /** What it is about: `$p` in `each`. */
+  readonly about: string;
+  /** Runs once, with all that is asked about as `"$@"`, which it leaves as it is. */
+  readonly before?: ShellScript;
+  /** Runs for each. It neither exits nor execs, and says nothing on stderr that only makes sense alone. */
+  readonly each: ShellScript;
+}
+
+/** The script for one thing alone. */
+export function alone({ about, before, each }: AskedOfMany): ShellScript {
+  return lines(sh`p=${about}`, ...(before === undefined ? [] : [sh`set -- "$p"`, before]), each);
+}

@@ -1,4 +1,4 @@
-import type { ShellScript } from '../core/shell.ts';
+import { type AskedOfMany, alone, type ShellScript } from '../core/shell.ts';
 import type { Answer } from '../ssh/connection.ts';
 
 /**
@@ -10,6 +10,8 @@ export interface Fact<Value> {
   readonly key: string;
   /** POSIX sh for dash, bash and BusyBox ash. Changes nothing; reads no stdin; ends quickly. */
   readonly sh: ShellScript;
+  /** Set where `sh` is this one alone: what is asked of many things in one trip is asked together. */
+  readonly ofMany?: AskedOfMany;
   /**
    * "The tool is absent" and "the answer is empty" are different values, and both are values: throw only for an
    * answer that makes no sense (a FleetError, or any error, which becomes FACT_UNREADABLE with the host and key).
@@ -17,6 +19,11 @@ export interface Fact<Value> {
   readonly parse: (answer: Answer) => Value;
   /** True for what changes by itself or by what is done to other hosts (a node's readiness): asked again after any action anywhere. */
   readonly volatile?: true;
+}
+
+/** A fact whose question is asked of many things. */
+export function ofMany<Value>(fact: Omit<Fact<Value>, 'sh'> & { readonly ofMany: AskedOfMany }): Fact<Value> {
+  return { ...fact, sh: alone(fact.ofMany) };
 }
 
 /** A read-only question to the control node: a local file, the newest release of a channel. */

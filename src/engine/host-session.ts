@@ -72,7 +72,7 @@ export class HostSession {
     // Let everybody who asks in this turn of the event loop get on the same trip.
     await Promise.resolve();
     while (this.#waiting.size > 0) {
-      const askings = [...this.#waiting.values()];
+      const askings = alikeTogether([...this.#waiting.values()]);
       this.#waiting = new Map();
       const known = await this.#askOnce(askings.map(({ fact }) => fact));
       askings.forEach((asking, index) => {
@@ -88,7 +88,7 @@ export class HostSession {
     try {
       const answers = await this.#mended(() =>
         this.batch(
-          facts.map((fact) => ({ script: fact.sh })),
+          facts.map(({ sh: script, ofMany }) => (ofMany === undefined ? { script } : { script, ofMany })),
           { deadlineMs: lookDeadlineMs },
         ),
       );
@@ -231,4 +231,15 @@ export class HostSession {
 
 export function isConnectionLost(thrown: unknown): boolean {
   return thrown instanceof FleetError && thrown.code === 'CONNECTION_LOST';
+}
+
+/** What is asked of many things stands side by side, so that it is asked together. */
+function alikeTogether(askings: readonly Asking[]): readonly Asking[] {
+  const kinds = new Map<string, Asking[]>();
+  for (const asking of askings) {
+    const { ofMany, key } = asking.fact;
+    const kind = ofMany === undefined ? key : `${ofMany.before?.text}\n${ofMany.each.text}`;
+    kinds.set(kind, [...(kinds.get(kind) ?? []), asking]);
+  }
+  return [...kinds.values()].flat();
 }

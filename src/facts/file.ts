@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { posix } from 'node:path';
 import { type ShellScript, sh } from '../core/shell.ts';
-import type { Fact } from '../engine/fact.ts';
+import { type Fact, ofMany } from '../engine/fact.ts';
 import type { Answer } from '../ssh/connection.ts';
 
 export type FileType = 'file' | 'directory' | 'link' | 'block' | 'character' | 'fifo' | 'socket';
@@ -43,19 +43,29 @@ export const noFile: FileState = { self: undefined, followed: undefined };
 
 const STAT_FORMAT = '%f %u %g %s %Y %X %Z %h %i %d %U %G';
 
+/** One `stat` for all, where there are several: its answer and the path, a line each, so that no path can be taken for the end of another. */
+const statsOfAll = sh`nl='
+'; stats=; if [ $# -gt 1 ]; then stats=$nl$(stat -c ${`${STAT_FORMAT}\n%n`} -- "$@" 2>/dev/null)$nl; fi`;
+
+// 81a4 0 0 2287 1700000000 1700000000 1700000000 1 1234 2049 root root
+const statOfEach = sh`if [ -L "$p" ]; then
+  stat -c ${STAT_FORMAT} -- "$p"
+  if [ -e "$p" ]; then stat -L -c ${STAT_FORMAT} -- "$p"; readlink -f -- "$p"; else echo broken; echo; fi
+  readlink -- "$p"
+elif [ -e "$p" ]; then
+  case $stats in
+    *"$nl$p$nl"*) stat=\${stats%%"$nl$p$nl"*}; echo "\${stat##*"$nl"}" ;;
+    *) stat -c ${STAT_FORMAT} -- "$p" ;;
+  esac
+fi`;
+
 /** Type, mode, owner and the rest of what stands at an absolute path. Source: `stat -c`, `readlink`. */
 export function fileAt(path: string): Fact<FileState> {
-  return {
+  return ofMany({
     key: `file:${path}`,
-    // 81a4 0 0 2287 1700000000 1700000000 1700000000 1 1234 2049 root root
-    sh: sh`p=${path}
-if [ -L "$p" ]; then
-  stat -c ${STAT_FORMAT} "$p"
-  if [ -e "$p" ]; then stat -L -c ${STAT_FORMAT} "$p"; readlink -f "$p"; else echo broken; echo; fi
-  readlink "$p"
-elif [ -e "$p" ]; then exec stat -c ${STAT_FORMAT} "$p"; fi`,
+    ofMany: { about: path, before: statsOfAll, each: statOfEach },
     parse: parseFileState,
-  };
+  });
 }
 
 /** The parser of `fileAt`: nothing, one line of `stat`, or four lines for a link (itself, its end or `broken`, real path, target). */
@@ -138,24 +148,37 @@ export const noContent: Content = { sha256: undefined };
 
 const LARGEST_TEXT_BYTES = 256 * 1024;
 
+/**
+ * One `sha256sum` for all regular files, and `sum_of`, which looks one up as `HASH  -`: what is no hash alone (a path that ends like
+ * another, one that sha256sum has to mask) is summed by itself.
+ */
+const sumsOfAll = sh`nl='
+'; sums=$nl$(for p; do shift; if [ -f "$p" ]; then set -- "$@" "$p"; fi; done; [ $# -lt 2 ] || sha256sum -- "$@" 2>/dev/null)$nl
+sum_of() {
+  sum=\${sums%%"  $1$nl"*}; sum=\${sum##*"$nl"}
+  if [ \${#sum} = 64 ]; then echo "$sum  -"; else sha256sum <"$1"; fi
+}`;
+
 /** Hash and text of a regular file, links followed. Ask `digestOf` for files that may hold secrets. Source: `sha256sum`, `head -c`. */
 export function contentOf(path: string): Fact<Content> {
-  return {
+  return ofMany({
     key: `content:${path}`,
-    sh: sh`p=${path}
-if [ -f "$p" ]; then sha256sum <"$p" && exec head -c ${LARGEST_TEXT_BYTES + 1} "$p"; fi`,
+    ofMany: {
+      about: path,
+      before: sumsOfAll,
+      each: sh`if [ -f "$p" ]; then sum_of "$p" && head -c ${LARGEST_TEXT_BYTES + 1} -- "$p"; fi`,
+    },
     parse: parseContent,
-  };
+  });
 }
 
 /** Hash of a regular file, links followed; its text never leaves the host. Source: `sha256sum`. */
 export function digestOf(path: string): Fact<Content> {
-  return {
+  return ofMany({
     key: `digest:${path}`,
-    sh: sh`p=${path}
-if [ -f "$p" ]; then exec sha256sum <"$p"; fi`,
+    ofMany: { about: path, before: sumsOfAll, each: sh`if [ -f "$p" ]; then sum_of "$p"; fi` },
     parse: (answer) => ({ sha256: parseContent(answer).sha256 }),
-  };
+  });
 }
 
 /** The parser of `contentOf`: `HASH  -`, then the bytes. Text that does not hash to HASH was cut off or is no UTF-8. */

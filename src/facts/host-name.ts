@@ -9,10 +9,10 @@ export interface HostName {
   readonly hasHostnamectl: boolean;
 }
 
-/** Source: uname -n, /etc/hostname. */
+/** Source: /proc/sys/kernel/hostname, /etc/hostname. */
 export const hostName: Fact<HostName> = {
   key: 'host:name',
-  sh: sh`uname -n; head -n 1 /etc/hostname 2>/dev/null || echo
+  sh: sh`for file in /proc/sys/kernel/hostname /etc/hostname; do name=; if [ -r "$file" ]; then read -r name <"$file"; fi; echo "$name"; done
 if [ -d /run/systemd/system ] && command -v hostnamectl >/dev/null 2>&1; then echo yes; else echo no; fi`,
   parse: (answer) => {
     const [inUse = '', onDisk = '', has = ''] = answer.stdout.split('\n');

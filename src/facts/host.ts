@@ -26,6 +26,8 @@ export interface HostFacts {
     /** Families it counts itself to, nearest first: `rhel centos fedora`. */
     readonly like: readonly string[];
     readonly version: string;
+    /** Of Debian also the point release, `12.11`, as Ansible tells it; else the version. */
+    readonly fullVersion: string;
     readonly codename: string;
     readonly name: string;
     readonly prettyName: string;
@@ -82,40 +84,53 @@ export interface HostFacts {
     readonly gid: number;
     readonly home: string;
     readonly shell: string;
+    /** Where its shell looks for programs. */
+    readonly path: string;
+    /** Who called sudo, where somebody did. */
+    readonly sudoUser: string;
   };
   readonly timezone: string;
+  /** How far the host's clock is ahead of UTC: `+0200`. */
+  readonly timezoneOffset: string;
   /** Seconds since the epoch by the host's own clock. */
   readonly clockS: number;
   readonly kernelCommandLine: string;
 }
 
-/** Source: os-release, uname, /proc, /sys, `ip`, `id`. One script, a dozen processes. Volatile parts (clock, free memory) are of the moment of asking. */
+/**
+ * Source: os-release, uname, /proc, /sys, `ip`, `id`. One script for all, and few programs: a look at a host that needs nothing is made
+ * of starting them, so what the shell can read by itself it reads. Volatile parts (clock, free memory) are of the moment of asking.
+ */
 export const hostFacts: Fact<HostFacts> = {
   key: 'host:facts',
   sh: sh`section() { printf '\\n===%s\\n' "$1"; }
-section os; cat /etc/os-release 2>/dev/null || cat /usr/lib/os-release 2>/dev/null
+# A file of one line, whether it ends with its end or not.
+line() { a=; [ -r "$1" ] && { read -r a || [ -n "$a" ]; } <"$1" && echo "$a"; } 2>/dev/null
+section os; f=/etc/os-release; [ -r "$f" ] || f=/usr/lib/os-release
+if [ -r "$f" ]; then while IFS= read -r a || [ -n "$a" ]; do printf '%s\\n' "$a"; done <"$f"; fi
 section uname; uname -m
-for f in osrelease version hostname; do read -r a </proc/sys/kernel/$f; echo "$a"; done
-section hosts; cat /etc/hosts 2>/dev/null
+for f in osrelease version hostname; do line /proc/sys/kernel/$f; done
+section hosts; if [ -r /etc/hosts ]; then cat /etc/hosts; fi
 section init; if [ -d /run/systemd/system ]; then echo systemd; elif [ -x /sbin/openrc-run ] || command -v rc-service >/dev/null 2>&1; then echo openrc; else echo other; fi
 section pkg; ( ${detectPackageManager}
 echo "$m" )
-section mem; cat /proc/meminfo 2>/dev/null | head -n 40
-section cpu; grep -c '^processor' /proc/cpuinfo 2>/dev/null; sed -n 's/^model name[^:]*: *//p;s/^Model[^:]*: *//p' /proc/cpuinfo 2>/dev/null | head -n 1
-section boot; cat /proc/sys/kernel/random/boot_id /proc/uptime 2>/dev/null
-section machine; cat /etc/machine-id 2>/dev/null
-section uuid; cat /sys/class/dmi/id/product_uuid 2>/dev/null
-section product; cat /sys/class/dmi/id/product_name 2>/dev/null || cat /proc/device-tree/model 2>/dev/null | tr -d '\\0'
-section virt; if command -v systemd-detect-virt >/dev/null 2>&1; then systemd-detect-virt; fi
+section mem; while read -r k a b; do case $k in Mem*|Swap*) echo "$k $a $b" ;; esac; [ "$k" != SwapFree: ] || break; done </proc/meminfo 2>/dev/null
+section cpu; awk '/^processor/ { n++ } !m && /^(model name|Model)/ { sub(/^[^:]*: */, ""); m = $0 } END { print n + 0; print m }' /proc/cpuinfo 2>/dev/null
+section boot; for f in sys/kernel/random/boot_id uptime; do line /proc/$f; done
+section machine; line /etc/machine-id
+section uuid; line /sys/class/dmi/id/product_uuid
+section product; line /sys/class/dmi/id/product_name || if [ -r /proc/device-tree/model ]; then tr -d '\\0' </proc/device-tree/model; fi
+section virt; line /run/systemd/container || if command -v systemd-detect-virt >/dev/null 2>&1; then systemd-detect-virt; fi
 section addresses; ip -o addr show 2>/dev/null
-section route4; ip -4 route show default 2>/dev/null; ip -4 route get 1.1.1.1 2>/dev/null
-section route6; ip -6 route show default 2>/dev/null; ip -6 route get 2606:4700:4700::1111 2>/dev/null
+section route4; ip -4 route get 1.1.1.1 2>/dev/null || ip -4 route show default 2>/dev/null
+# Scope 00 is global: who has no such address has no way out.
+section route6; while read -r a b a scope a; do if [ "$scope" = 00 ]; then ip -6 route get 2606:4700:4700::1111 2>/dev/null || ip -6 route show default 2>/dev/null; break; fi; done </proc/net/if_inet6 2>/dev/null
 section macs; for i in /sys/class/net/*; do if [ -r "$i/address" ]; then read -r a <"$i/address"; echo "$i $a"; fi; done 2>/dev/null
 section mtu; for i in /sys/class/net/*; do if [ -r "$i/mtu" ]; then read -r a <"$i/mtu"; echo "$i $a"; fi; done 2>/dev/null
-section dns; grep '^nameserver' /etc/resolv.conf 2>/dev/null
-section cgroup; if [ -r /sys/fs/cgroup/cgroup.controllers ]; then echo 2; cat /sys/fs/cgroup/cgroup.controllers; else echo 1; awk '$4 == 1 { print $1 }' /proc/cgroups 2>/dev/null; fi
-section lsm; if [ -r /sys/fs/selinux/enforce ]; then cat /sys/fs/selinux/enforce; else echo off; fi; cat /sys/module/apparmor/parameters/enabled 2>/dev/null || echo N; if [ -x /sbin/apparmor_parser ] || [ -x /usr/sbin/apparmor_parser ] || [ -x /usr/bin/apparmor_parser ]; then echo parser; fi
-section container; if [ -r /run/systemd/container ]; then cat /run/systemd/container; elif [ -e /.dockerenv ]; then echo docker; else { tr '\\0' '\\n' </proc/1/environ | sed -n 's/^container=//p'; } 2>/dev/null; fi
+section dns; if [ -r /etc/resolv.conf ]; then while read -r a b || [ -n "$a" ]; do case $a in nameserver) echo "$a $b" ;; esac; done </etc/resolv.conf; fi
+section cgroup; if [ -r /sys/fs/cgroup/cgroup.controllers ]; then echo 2; line /sys/fs/cgroup/cgroup.controllers; else echo 1; while read -r a b b k; do [ "$k" != 1 ] || echo "$a"; done </proc/cgroups; fi 2>/dev/null
+section lsm; line /sys/fs/selinux/enforce || echo off; line /sys/module/apparmor/parameters/enabled || echo N; if [ -x /sbin/apparmor_parser ] || [ -x /usr/sbin/apparmor_parser ] || [ -x /usr/bin/apparmor_parser ]; then echo parser; fi
+section container; if [ -r /run/systemd/container ]; then line /run/systemd/container; elif [ -e /.dockerenv ]; then echo docker; else { tr '\\0' '\\n' </proc/1/environ | sed -n 's/^container=//p'; } 2>/dev/null; fi
 section firewalls; if grep -q '^ENABLED=yes' /etc/ufw/ufw.conf 2>/dev/null; then echo ufw; fi
 if [ -d /run/systemd/system ]; then for u in firewalld nftables; do if [ -e "/usr/lib/systemd/system/$u.service" ] || [ -e "/lib/systemd/system/$u.service" ]; then if systemctl is-active -q "$u" 2>/dev/null; then echo "$u"; fi; fi; done
 elif command -v rc-service >/dev/null 2>&1; then for u in firewalld nftables; do if [ -e "/etc/init.d/$u" ] && rc-service "$u" status >/dev/null 2>&1; then echo "$u"; fi; done; fi
@@ -123,8 +138,9 @@ section reboot; if [ -e /run/reboot-required ] || [ -e /run/reboot-needed ]; the
 for d in /lib/modules/*/kernel; do if [ -d "$d" ] && [ ! -d "/lib/modules/$(uname -r)" ]; then echo kernel; break; fi; done
 section user; i=$(id); u=\${i#uid=}; g=\${i#*gid=}; u=\${u%%[!0-9]*}; g=\${g%%[!0-9]*}
 n=\${i%%)*}; n=\${n#uid="$u"}; case $n in '('*) n=\${n#?} ;; *) n=$u ;; esac; echo "$n"; echo "$u"; echo "$g"; echo "$HOME"; echo "$SHELL"
-section zone; date +%Z; date +%s
-section cmdline; cat /proc/cmdline 2>/dev/null
+section env; echo "path $PATH"; echo "sudo \${SUDO_USER-}"
+section zone; date +%Z%n%s%n%z
+section cmdline; line /proc/cmdline
 true`,
   parse: parseHostFacts,
 };
@@ -155,7 +171,8 @@ export function parseHostFacts(answer: Answer): HostFacts {
   const [cgroupVersion = '1', ...controllers] = rows('cgroup');
   const [enforce = 'off', appArmor = 'N', parser = ''] = rows('lsm');
   const [userName = '', uid = '0', gid = '0', home = '', shell = ''] = rows('user');
-  const [timezone = '', clock = '0'] = rows('zone');
+  const environment = new Map(rows('env').map((line) => [line.split(' ', 1)[0], line.replace(/^\S* /, '')]));
+  const [timezone = '', clock = '0', timezoneOffset = '+0000'] = rows('zone');
   const init = read('init');
   const controllerNames = controllers.flatMap((line) => line.split(' '));
   const isWsl = /microsoft|wsl/i.test(`${kernel} ${read('virt')}`);
@@ -165,6 +182,10 @@ export function parseHostFacts(answer: Answer): HostFacts {
       id: os.get('ID') ?? 'linux',
       like: (os.get('ID_LIKE') ?? '').split(' ').filter((word) => word !== ''),
       version: os.get('VERSION_ID') ?? '',
+      fullVersion:
+        (os.get('ID') === 'debian' ? /^\d+\.\d+$/.exec(read('debian'))?.[0] : undefined) ??
+        os.get('VERSION_ID') ??
+        '',
       codename: os.get('VERSION_CODENAME') ?? '',
       name: os.get('NAME') ?? 'Linux',
       prettyName: os.get('PRETTY_NAME') ?? '',
@@ -217,8 +238,17 @@ export function parseHostFacts(answer: Answer): HostFacts {
     selinux: enforce === '1' ? 'enforcing' : enforce === '0' ? 'permissive' : 'disabled',
     appArmor: appArmor === 'Y',
     appArmorParser: parser === 'parser',
-    user: { name: userName, uid: Number(uid), gid: Number(gid), home, shell },
+    user: {
+      name: userName,
+      uid: Number(uid),
+      gid: Number(gid),
+      home,
+      shell,
+      path: environment.get('path') ?? '',
+      sudoUser: environment.get('sudo') ?? '',
+    },
     timezone,
+    timezoneOffset,
     clockS: Number(clock),
     kernelCommandLine: read('cmdline'),
   };
@@ -326,13 +356,17 @@ export function ansibleFactsOf(facts: HostFacts): {
   const megabytes = (kib: number) => Math.floor(kib / 1024);
   const inFacts: Record<string, unknown> = {
     distribution: known?.[0] ?? facts.os.name,
-    distribution_version: facts.os.version,
-    distribution_major_version: facts.os.version.split('.')[0] ?? '',
+    distribution_version: facts.os.fullVersion,
+    distribution_major_version: facts.os.fullVersion.split('.')[0] ?? '',
+    ...(facts.os.fullVersion.includes('.')
+      ? { distribution_minor_version: facts.os.fullVersion.split('.')[1] }
+      : {}),
     distribution_release: facts.os.codename,
     os_family: family ?? facts.os.name,
     architecture: facts.architecture,
     machine: facts.architecture,
     userspace_architecture: facts.architecture,
+    userspace_bits: /64|s390x/.test(facts.architecture) ? '64' : '32',
     kernel: facts.kernel,
     kernel_version: facts.kernelVersion,
     system: 'Linux',
@@ -386,7 +420,19 @@ export function ansibleFactsOf(facts: HostFacts): {
     user_gid: facts.user.gid,
     user_dir: facts.user.home,
     user_shell: facts.user.shell,
-    env: { HOME: facts.user.home, SHELL: facts.user.shell, USER: facts.user.name },
+    real_user_id: facts.user.uid,
+    real_group_id: facts.user.gid,
+    effective_user_id: facts.user.uid,
+    effective_group_id: facts.user.gid,
+    env: {
+      HOME: facts.user.home,
+      SHELL: facts.user.shell,
+      USER: facts.user.name,
+      PATH: facts.user.path,
+      ...(facts.user.sudoUser === '' ? {} : { SUDO_USER: facts.user.sudoUser }),
+    },
+    // Programs of facts.d are not run.
+    local: {},
     date_time: dateFacts(facts),
     lsb: debianLike
       ? {
@@ -431,9 +477,15 @@ function routeFacts(
     address: route.address ?? address?.address ?? '',
     prefix: address === undefined ? '' : String(address.prefixLength),
     ...(family === 'ipv4' && address !== undefined
-      ? { netmask: netmask(address.prefixLength), network: network(address.address, address.prefixLength) }
+      ? {
+          netmask: netmask(address.prefixLength),
+          network: network(address.address, address.prefixLength),
+          broadcast: broadcast(address.address, address.prefixLength),
+        }
       : {}),
+    ...(family === 'ipv6' && address !== undefined ? { scope: address.scope } : {}),
     macaddress: facts.macs.get(route.interface) ?? '',
+    ...mtuFacts(facts, route.interface),
     type: 'ether',
   };
 }
@@ -445,6 +497,7 @@ function interfaceFacts(facts: HostFacts, name: string): Record<string, unknown>
     device: name,
     active: own.length > 0,
     macaddress: facts.macs.get(name) ?? '',
+    ...mtuFacts(facts, name),
     ...(v4 === undefined
       ? {}
       : {
@@ -453,6 +506,7 @@ function interfaceFacts(facts: HostFacts, name: string): Record<string, unknown>
             prefix: String(v4.prefixLength),
             netmask: netmask(v4.prefixLength),
             network: network(v4.address, v4.prefixLength),
+            broadcast: broadcast(v4.address, v4.prefixLength),
           },
         }),
     ipv6: own
@@ -467,29 +521,59 @@ function netmask(prefixLength: number): string {
 }
 
 function network(address: string, prefixLength: number): string {
-  const value = address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
   const mask = prefixLength === 0 ? 0 : (0xffffffff << (32 - prefixLength)) >>> 0;
-  return dotted((value & mask) >>> 0);
+  return dotted((bitsOf(address) & mask) >>> 0);
+}
+
+/** The last address of a network; empty, as Ansible has it, for the one host of a /32 and for the loopback. */
+function broadcast(address: string, prefixLength: number): string {
+  if (prefixLength === 32 || address.startsWith('127.')) return '';
+  return dotted((bitsOf(address) | (0xffffffff >>> prefixLength)) >>> 0);
+}
+
+function bitsOf(address: string): number {
+  return address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+}
+
+function mtuFacts(facts: HostFacts, name: string): { readonly mtu?: number } {
+  const mtu = facts.mtus.get(name);
+  return mtu === undefined ? {} : { mtu };
 }
 
 function dotted(bits: number): string {
   return [24, 16, 8, 0].map((shift) => (bits >>> shift) & 255).join('.');
 }
 
+/** The clock of the host as its own people read it, but for what begins with `iso8601`: that is UTC. */
 function dateFacts(facts: HostFacts): Record<string, unknown> {
-  const iso = new Date(facts.clockS * 1000).toISOString();
+  const iso = new Date(facts.clockS * 1000).toISOString().replace(/\.\d+Z$/, 'Z');
+  const [, sign = '+', hours = '0', minutes = '0'] = /^([+-])(\d\d)(\d\d)$/.exec(facts.timezoneOffset) ?? [];
+  const aheadS = (Number(hours) * 60 + Number(minutes)) * (sign === '-' ? -60 : 60);
+  const local = new Date((facts.clockS + aheadS) * 1000);
+  const text = local.toISOString();
   return {
     epoch: String(facts.clockS),
     epoch_int: String(facts.clockS),
-    iso8601: iso.replace(/\.\d+Z$/, 'Z'),
-    date: iso.slice(0, 10),
-    time: iso.slice(11, 19),
-    year: iso.slice(0, 4),
-    month: iso.slice(5, 7),
-    day: iso.slice(8, 10),
+    iso8601: iso,
+    iso8601_micro: iso.replace('Z', '.000000Z'),
+    iso8601_basic: `${text.slice(0, 19).replace(/[-:]/g, '')}000000`,
+    iso8601_basic_short: text.slice(0, 19).replace(/[-:]/g, ''),
+    date: text.slice(0, 10),
+    time: text.slice(11, 19),
+    year: text.slice(0, 4),
+    month: text.slice(5, 7),
+    day: text.slice(8, 10),
+    hour: text.slice(11, 13),
+    minute: text.slice(14, 16),
+    second: text.slice(17, 19),
+    weekday: weekdays[local.getUTCDay()],
+    weekday_number: String(local.getUTCDay()),
     tz: facts.timezone,
+    tz_offset: facts.timezoneOffset,
   };
 }
+
+const weekdays = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday'];
 
 function commandLineFacts(line: string): Record<string, unknown> {
   return Object.fromEntries(

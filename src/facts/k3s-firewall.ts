@@ -8,9 +8,14 @@ export const ownPrefix = 'fleet-k3s';
 /** Where firewalld keeps what was made by hand. */
 export const firewalldFolder = '/etc/firewalld';
 
-/** Networks of containers and virtual machines: no other node ever sends from an address on them. */
-const inner =
-  /^(?:lo|docker\d|br-[0-9a-f]{12}$|veth|cni|flannel|kube-|cali|vxlan\.calico|tunl|cilium|lxc|nodelocaldns|virbr|podman)/;
+/**
+ * How the names of networks of containers and virtual machines begin, as JavaScript and `grep -E` understand it: no other node ever
+ * sends from an address on them.
+ */
+export const innerInterfaces =
+  '(lo|docker[0-9]|br-[0-9a-f]{12}( |$)|veth|cni|flannel|kube-|cali|vxlan[.]calico|tunl|cilium|lxc|nodelocaldns|virbr|podman)';
+
+const inner = new RegExp(`^${innerInterfaces}`);
 
 /** Whether an interface is of containers or virtual machines. */
 export function isInnerInterface(name: string): boolean {

@@ -2,6 +2,7 @@ import { sh } from '../core/shell.ts';
 import type { Fact } from '../engine/fact.ts';
 import { binaryPath, configFolder, configPath, type Role, registriesPath, unitName } from '../k3s/paths.ts';
 import { assignmentsOf } from './answer-lines.ts';
+import { hasUnit } from './service.ts';
 
 /** The k3s service and what has changed on disk since it started. */
 export interface InUse {
@@ -26,12 +27,14 @@ export function inUse(role: Role, systemdFolder: string): Fact<InUse> {
   const unit = unitName(role);
   return {
     key: `k3s:in-use:${role}`,
-    sh: sh`unit=${unit}
-if [ -d /run/systemd/system ]; then
-  systemctl show --no-pager -p LoadState,ActiveState,UnitFileState,NeedDaemonReload,InvocationID "$unit.service"
-  started="/run/systemd/units/invocation:$unit.service"
+    sh: sh`if [ -d /run/systemd/system ]; then
+  ${hasUnit}
+  unit=${`${unit}.service`}
+  if has_unit "$unit"; then systemctl show --no-pager -p LoadState,ActiveState,UnitFileState,NeedDaemonReload,InvocationID "$unit"; fi
+  started="/run/systemd/units/invocation:$unit"
   set -- ${[`${systemdFolder}/${unit}.service`, `${systemdFolder}/${unit}.service.env`, `${systemdFolder}/${unit}.service.d`]}
 else
+  unit=${unit}
   [ -e "/etc/init.d/$unit" ] && echo LoadState=loaded
   rc-service "$unit" status > /dev/null 2>&1; echo "OpenRC=$?"
   if rc-update show 2> /dev/null | grep -q "^ *$unit |.*[a-z]"; then echo UnitFileState=enabled; fi
@@ -40,7 +43,7 @@ else
   set -- "/etc/init.d/$unit" ${`${configFolder}/${unit}.env`}
 fi
 if [ -e "$started" ] || [ -L "$started" ]; then
-  find ${binaryPath} ${configPath} ${`${configFolder}/config.yaml.d`} ${registriesPath} "$@" -newer "$started" 2> /dev/null | sed 's/^/Newer=/'
+  find ${binaryPath} ${configPath} ${`${configFolder}/config.yaml.d`} ${registriesPath} "$@" -newer "$started" 2> /dev/null
 fi
 true`,
     parse: ({ stdout }) => {
@@ -55,7 +58,7 @@ true`,
         enabled: values.get('UnitFileState') === 'enabled',
         needsDaemonReload: values.get('NeedDaemonReload') === 'yes',
         invocation: values.get('InvocationID') ?? '',
-        newerThanStart: pairs.flatMap(([name, path]) => (name === 'Newer' ? [path] : [])),
+        newerThanStart: stdout.split('\n').filter((line) => line.startsWith('/')),
       };
     },
   };

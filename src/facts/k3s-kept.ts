@@ -42,10 +42,11 @@ export function kept(role: Role, systemdFolder: string): Fact<Kept | undefined> 
   return {
     key: `k3s:kept:${role}`,
     sh: sh`kept=${keptFolder}
-slot=$(cat "$kept/current" 2> /dev/null) && [ "$(cat "$kept/$slot/role" 2> /dev/null)" = ${role} ] || exit 0
-from="$kept/$slot"
-printf 'Version=%s\\n' "$(cat "$from/version")"
-printf 'Invocation=%s\\n' "$(cat "$from/invocation")"
+first_line() { line=; [ ! -r "$1" ] || read -r line < "$1" || [ -n "$line" ]; }
+first_line "$kept/current"; from="$kept/$line"
+first_line "$from/role"; [ "$line" = ${role} ] || exit 0
+first_line "$from/version"; printf 'Version=%s\\n' "$line"
+first_line "$from/invocation"; printf 'Invocation=%s\\n' "$line"
 binary=${binaryPath}
 if [ ! "$binary" -ef "$from/k3s" ] && [ "$(stat -c '%s %Y' "$binary" 2> /dev/null)" != "$(stat -c '%s %Y' "$from/k3s" 2> /dev/null)" ]; then echo "Differs=$binary"; fi
 set -- ${keptPaths(role, systemdFolder)}

@@ -53,7 +53,9 @@ export function k3sTraces(dataFolder: string, systemdFolder: string): Fact<K3sTr
 for path in ${paths}; do if [ -e "$path" ] || [ -L "$path" ]; then echo "$path"; fi; done
 for folder in ${[configFolder, defaultDataFolder].map((path) => dirname(path))}; do
   # A link or a disk of its own is the host's, not ours.
-  if [ ! -d "$folder" ] || [ -L "$folder" ] || [ "$(stat -c %d "$folder")" != "$(stat -c %d "$folder/..")" ]; then continue; fi
+  if [ ! -d "$folder" ] || [ -L "$folder" ]; then continue; fi
+  disks=$(stat -c %d "$folder" "$folder/..")
+  [ "\${disks%%[!0-9]*}" = "\${disks##*[!0-9]}" ] || continue
   others=
   for entry in "$folder"/* "$folder"/.[!.]*; do
     if [ -e "$entry" ] || [ -L "$entry" ]; then

@@ -1,6 +1,6 @@
 import { sh } from '../core/shell.ts';
 import type { Fact } from '../engine/fact.ts';
-import { isInnerInterface } from './k3s-firewall.ts';
+import { innerInterfaces, isInnerInterface } from './k3s-firewall.ts';
 
 /** An IPv4 address and the interface that it is on. */
 export interface NodeAddress {
@@ -26,8 +26,11 @@ export interface NodeRoutes {
 export function nodeRoutes(others: readonly string[]): Fact<NodeRoutes> {
   return {
     key: `address:routes ${others.join(' ')}`,
-    sh: sh`ip -o -4 addr show 2>/dev/null; echo =; ip -4 route show default 2>/dev/null
-echo =; for o in ${others}; do ip -4 route get "$o" 2>/dev/null | head -n 1; ip -4 route show match "$o" 2>/dev/null | sed 's/^/+ /'; done; true`,
+    // A host with one address to send from is not asked which it takes for whom.
+    sh: sh`a=$(ip -o -4 addr show 2>/dev/null); printf '%s\\n' "$a"; echo =; ip -4 route show default 2>/dev/null
+echo =; own=$(printf '%s\\n' "$a" | grep -F 'scope global' | grep -Ev ${`^[0-9]+: +${innerInterfaces}`})
+case $own in ''|*'scope global'*'scope global'*|*'/32 '*) ;; *) exit 0 ;; esac
+for o in ${others}; do ip -4 route get "$o" 2>/dev/null | head -n 1; ip -4 route show match "$o" 2>/dev/null | sed 's/^/+ /'; done; true`,
     parse: ({ stdout }) => parseNodeRoutes(stdout),
   };
 }

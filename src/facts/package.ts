@@ -68,6 +68,15 @@ true`,
   };
 }
 
+/** The same question, put only to hosts where a condition holds; others seem to have no package manager. Its database is slow to ask. */
+export function packagesWhere(condition: ShellScript, fact: Fact<PackageState>): Fact<PackageState> {
+  return {
+    ...fact,
+    key: `${fact.key} where ${condition.text}`,
+    sh: sh`if ${condition}; then\n${fact.sh}\nfi`,
+  };
+}
+
 // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own placeholders.
 const DPKG_FORMAT = '${db:Status-Status}\t${Package}\t${Version}\t${Architecture}\t${Provides}\n';
 

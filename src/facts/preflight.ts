@@ -25,12 +25,16 @@ export interface Listener {
   readonly program: string;
 }
 
-/** Everybody who listens on TCP or waits for UDP. Source: /proc/net/tcp, tcp6, udp and udp6; the programs' names from `ss` where it is there. */
+/**
+ * Everybody who listens on TCP or waits for UDP; nobody where systemd runs k3s, for what is to be told is whether its ports are free.
+ * Source: /proc/net/tcp, tcp6, udp and udp6; the programs' names from `ss` where it is there.
+ */
 export const listeners: Fact<readonly Listener[]> = {
   key: 'port:listeners',
   volatile: true,
-  sh: sh`cat /proc/net/tcp /proc/net/tcp6 2>/dev/null; echo =
-cat /proc/net/udp /proc/net/udp6 2>/dev/null; echo =
+  sh: sh`for unit in k3s k3s-agent; do if [ -L "/run/systemd/units/invocation:$unit.service" ]; then exit 0; fi; done
+grep -h ' 0A ' /proc/net/tcp /proc/net/tcp6 2>/dev/null; echo =
+grep -h ' 07 ' /proc/net/udp /proc/net/udp6 2>/dev/null; echo =
 if command -v ss >/dev/null 2>&1; then ss -Hltunp 2>/dev/null; fi; true`,
   parse: ({ stdout }) => parseListeners(stdout),
 };
@@ -64,7 +68,8 @@ export interface HostProxy {
 /** What the install script copies into k3s' own environment. Its password stays on the host. Source: the environment of root. */
 export const hostProxy: Fact<HostProxy> = {
   key: 'host:proxy',
-  sh: sh`env | sed -n -e 's/^[Nn][Oo]_[Pp][Rr][Oo][Xx][Yy]=/spared /p' -e 's/^[Hh][Tt][Tt][Pp][Ss]*_[Pp][Rr][Oo][Xx][Yy]=..*/set /p'; true`,
+  sh: sh`for list in "\${NO_PROXY-}" "\${no_proxy-}"; do [ -z "$list" ] || echo "spared $list"; done
+for proxy in "\${HTTP_PROXY-}" "\${http_proxy-}" "\${HTTPS_PROXY-}" "\${https_proxy-}"; do [ -z "$proxy" ] || echo 'set '; done`,
   parse: ({ stdout }) => ({
     isSet: /^set $/m.test(stdout),
     spared: linesOf(stdout, 'spared')
@@ -96,7 +101,9 @@ export const otherKubernetes: Fact<OtherKubernetes> = {
 [ ! -d /var/lib/rancher/rke2 ] || echo 'found rke2'
 [ ! -d /var/lib/k0s ] || echo 'found k0s'
 [ ! -d /var/snap/microk8s/current ] || echo 'found microk8s'
-cat /etc/systemd/system/k3s-agent.service.env /etc/rancher/k3s/k3s-agent.env 2>/dev/null | sed -n 's/^K3S_URL=/follows /p'; true`,
+for file in /etc/systemd/system/k3s-agent.service.env /etc/rancher/k3s/k3s-agent.env; do
+  if [ -r "$file" ]; then sed -n 's/^K3S_URL=/follows /p' "$file"; fi
+done; true`,
   parse: ({ stdout }) => ({
     found: [...stdout.matchAll(/^found (\S+)$/gm)].map(([, name = '']) => name),
     follows: /^follows ["']?(\S+?)["']?$/m.exec(stdout)?.[1],

@@ -15,13 +15,9 @@ export interface SudoPath {
 /** Source: /etc/sudoers, /etc/sudoers.d. */
 export const sudoPath: Fact<SudoPath> = {
   key: 'content:/etc/sudoers#secure_path',
-  sh: sh`for f in /etc/sudoers /etc/sudoers.d/*; do
-  case $f in *~|*.*|${sudoPathFile}) if [ "$f" != /etc/sudoers ]; then continue; fi ;; esac
-  if [ -r "$f" ]; then
-    grep -E '^[[:space:]]*Defaults[[:space:]]+secure_path' "$f"
-    grep -E '^[@#]includedir[[:space:]]+/etc/sudoers\\.d' "$f"
-  fi
-done 2>/dev/null; true`,
+  sh: sh`set -- /etc/sudoers
+for f in /etc/sudoers.d/*; do case $f in *~|*.*|${sudoPathFile}) ;; *) set -- "$@" "$f" ;; esac; done
+grep -hE '^[[:space:]]*Defaults[[:space:]]+secure_path|^[@#]includedir[[:space:]]+/etc/sudoers\\.d' "$@" 2>/dev/null; true`,
   parse: ({ stdout }) => parseSudoPath(stdout),
 };
 

@@ -28,7 +28,7 @@ export const maskedSwapNote = '/var/lib/fleet/swap-masked';
 /** Swap in use and configured. Source: /proc/swaps, /etc/fstab, systemctl show, fleet's own note. */
 export const swapState: Fact<SwapState> = {
   key: 'swap:all',
-  sh: sh`cat /proc/swaps 2>/dev/null
+  sh: sh`if [ -r /proc/swaps ]; then while read -r line; do printf '%s\\n' "$line"; done </proc/swaps; fi
 echo =
 [ -r /etc/fstab ] && cat /etc/fstab
 echo =
@@ -45,7 +45,7 @@ if [ -d /run/systemd/system ]; then
   if makes_swap; then systemctl show --no-pager -p Id,SourcePath,FragmentPath,UnitFileState '*.swap' ${swapServices} 2>/dev/null; fi
 fi
 echo =
-cat ${maskedSwapNote} 2>/dev/null
+if [ -e ${maskedSwapNote} ]; then cat ${maskedSwapNote}; fi
 true`,
   parse: parseSwap,
 };

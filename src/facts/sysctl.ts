@@ -1,14 +1,17 @@
 import { sh } from '../core/shell.ts';
-import type { Fact } from '../engine/fact.ts';
+import { type Fact, ofMany } from '../engine/fact.ts';
 
 /** The running value of a kernel parameter, blanks folded; `undefined` when the kernel has none of that name. Source: /proc/sys. */
 export function sysctlInUse(name: string): Fact<string | undefined> {
-  return {
+  return ofMany({
     key: `sysctl:${name}`,
-    sh: sh`p=${sysctlPath(name)}; if [ -r "$p" ]; then echo =; exec cat "$p"; fi`,
+    ofMany: {
+      about: sysctlPath(name),
+      each: sh`if [ -r "$p" ]; then echo =; cat "$p"; fi`,
+    },
     parse: (answer) =>
       answer.stdout.startsWith('=\n') ? normalSysctlValue(answer.stdout.slice(2)) : undefined,
-  };
+  });
 }
 
 /** `net.ipv4.conf.eth0/1.rp_filter` and `net/ipv4/ip_forward`: whichever separator comes first separates, the other stands for the first. */

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import type { Secret } from '../core/secret.ts';
-import type { ShellScript } from '../core/shell.ts';
+import type { AskedOfMany, ShellScript } from '../core/shell.ts';
 
 /** What a script left behind. Both streams are text as sent, not yet safe to show. */
 export interface Answer {
@@ -20,6 +20,8 @@ export interface Become {
 /** One script of a batch. */
 export interface Item {
   readonly script: ShellScript;
+  /** Set where `script` is this one alone: neighbours of the same kind then run in one subshell. */
+  readonly ofMany?: AskedOfMany;
   /** When this script fails, no later script of the batch that is `mustSucceed` runs: each is answered with `undefined`. */
   readonly mustSucceed?: boolean;
   /** Called with whole lines of stdout as they arrive, for progress only. */

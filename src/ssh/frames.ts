@@ -1,5 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { quote, type ShellScript } from '../core/shell.ts';
+import { type AskedOfMany, quote } from '../core/shell.ts';
+import type { Item } from './connection.ts';
+
+type BatchItem = Pick<Item, 'script' | 'ofMany' | 'mustSucceed'>;
 
 /** No header is longer: `<nonce> <index> <status>\n`. A longer one is a broken stream and is passed on as data. */
 const LONGEST_HEADER = 80;
@@ -75,13 +78,10 @@ export class FrameSplitter {
  * before anything runs. Each item is a quoted string, eval'd in a subshell of its own: a syntax error, an `exit`, an `exec` or
  * a closed descriptor ends that subshell and nothing else. Frames on stdout are `<nonce> start`, `<nonce> <index> <status|skipped>`,
  * on stderr `<nonce> start`, `<nonce> <index>`. The nonce stands in the script in two halves, so that even a shell that prints
- * its own functions (`set` under bash) prints no frame.
+ * its own functions (`set` under bash) prints no frame. Neighbours that ask the same of many things share a subshell.
  * @throws RangeError for a NUL byte in a script.
  */
-export function batchScript(
-  nonce: string,
-  items: readonly { readonly script: ShellScript; readonly mustSucceed?: boolean }[],
-): string {
+export function batchScript(nonce: string, items: readonly BatchItem[]): string {
   const half = nonce.length / 2;
   const halves = `${nonce.slice(0, half)} ${nonce.slice(half)}`;
   const parts = [
@@ -89,7 +89,21 @@ export function batchScript(
     'fleet_go=1',
     `printf '%s%s start\\n' ${halves}; printf '%s%s start\\n' ${halves} >&2`,
   ];
-  items.forEach((item, index) => {
+  for (let index = 0; index < items.length; index += 1) {
+    const item = items[index] as BatchItem;
+    const alike = alikeFrom(items, index);
+    if (item.ofMany !== undefined && alike.length > 1) {
+      parts.push(
+        `( fleet_index=${index}; set -- ${alike.map(({ about }) => quote(about)).join(' ')}`,
+        ...(item.ofMany.before === undefined ? [] : [`eval ${quote(item.ofMany.before.text)}`]),
+        'for p; do',
+        `eval ${quote(item.ofMany.each.text)}`,
+        `fleet_code=$?; printf '%s%s %s %s\\n' ${halves} "$fleet_index" "$fleet_code"; printf '%s%s %s\\n' ${halves} "$fleet_index" >&2`,
+        'fleet_index=$((fleet_index + 1)); done ) </dev/null',
+      );
+      index += alike.length - 1;
+      continue;
+    }
     const guarded = item.mustSucceed === true;
     if (guarded) parts.push('if [ "$fleet_go" = 1 ]; then');
     parts.push(`( eval ${quote(item.script.text)} ) </dev/null; fleet_code=$?`);
@@ -97,8 +111,24 @@ export function batchScript(
     parts.push(
       `printf '%s%s ${index} %s\\n' ${halves} "$fleet_code"; printf '%s%s ${index}\\n' ${halves} >&2`,
     );
-  });
+  }
   // Redefined to nothing at the end, so that no item of a later batch sees the scripts of this one.
   parts.push('}', 'fleet_batch; fleet_batch() { :; }', '');
   return parts.join('\n');
+}
+
+/** From an item on, those that ask the same of other things. */
+function alikeFrom(items: readonly BatchItem[], first: number): readonly AskedOfMany[] {
+  const alike: AskedOfMany[] = [];
+  const kind = items[first]?.ofMany;
+  for (const { ofMany } of items.slice(first)) {
+    if (ofMany === undefined || kind === undefined || !areAlike(kind, ofMany)) break;
+    alike.push(ofMany);
+  }
+  return alike;
+}
+
+/** Whether two scripts ask the same, of whatever they are about. */
+function areAlike(one: AskedOfMany, other: AskedOfMany): boolean {
+  return one.each.text === other.each.text && one.before?.text === other.before?.text;
 }

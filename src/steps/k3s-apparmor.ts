@@ -1,8 +1,8 @@
 import { Type } from '@sinclair/typebox';
 import { ask } from '../engine/fact.ts';
 import { defineStep, type Plan, refuse, unchanged } from '../engine/step.ts';
-import { type AppArmor, appArmor } from '../facts/apparmor.ts';
-import { type PackageManager, type PackageState, packages } from '../facts/package.ts';
+import { type AppArmor, appArmor, lacksAppArmorParser } from '../facts/apparmor.ts';
+import { type PackageManager, type PackageState, packages, packagesWhere } from '../facts/package.ts';
 import { planPackages } from './package-change.ts';
 
 /** The package that brings `apparmor_parser`; the RHEL family has SELinux and none. */
@@ -26,7 +26,9 @@ export const k3sAppArmorStep = defineStep<ReturnType<typeof Type.Object>, Seen>(
   examples: ['- k3s_apparmor:\n'],
   look: () => ({
     appArmor: ask(appArmor),
-    packages: ask(packages(['apparmor', 'apparmor-parser'], undefined, false)),
+    packages: ask(
+      packagesWhere(lacksAppArmorParser, packages(['apparmor', 'apparmor-parser'], undefined, false)),
+    ),
   }),
   plan(seen): Plan<Seen> {
     if (!seen.appArmor.enabled) return unchanged('AppArmor is off, or not for this host to rule');

@@ -63,7 +63,7 @@ export function firewallNeeds(
       hosts.flatMap((each) => {
         const asked = addresses.get(each.name);
         if (asked === undefined || asked.length === 0) unknown.push(each.name);
-        return [...(asked ?? []), ...writtenAddresses(viewOf(host, each), each)];
+        return [...(asked ?? []), ...writtenAddresses(host, each)];
       }),
     );
   const bySource = {
@@ -122,17 +122,25 @@ function saidBy(node: K3sNodeView, key: string): string | undefined {
   return given === undefined || given === null ? undefined : String(given);
 }
 
+/** By host: every node asks for those of all others. */
+const written = new WeakMap<Host, readonly string[]>();
+
 /** The addresses that the inventory gives a node, for one that cannot be asked or sits behind another. */
-function writtenAddresses(node: K3sNodeView, host: Host): readonly string[] {
+function writtenAddresses(host: HostView, other: Host): readonly string[] {
+  const before = written.get(other);
+  if (before !== undefined) return before;
+  const node = viewOf(host, other);
   const words = [
     saidBy(node, 'node-ip') ?? node.settings.nodeIp ?? '',
     saidBy(node, 'node-external-ip') ?? '',
-    addressOf(host),
+    addressOf(other),
   ].flatMap((text) => text.split(','));
-  return words
+  const addresses = words
     .map((word) => word.trim())
     .filter((word) => isIP(word) !== 0)
     .map((word) => normalNetwork(word) ?? word);
+  written.set(other, addresses);
+  return addresses;
 }
 
 /** `10250/tcp (kubelet)`, for a person. */

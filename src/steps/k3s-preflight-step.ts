@@ -125,10 +125,17 @@ function circleWaysOf(host: HostView, { cluster }: K3sNodeView): readonly Target
   return cluster.agents.flatMap((each) => openings.flatMap((opening) => portsOf(opening, each)));
 }
 
+/** By host: every node asks for those of the first server and the first agent. */
+const opened = new WeakMap<Host, readonly ResolvedOpening[]>();
+
 function openingsOn(host: HostView, other: Host): readonly ResolvedOpening[] {
+  const before = opened.get(other);
+  if (before !== undefined) return before;
   const view = viewOf(host, other);
   const needs = firewallNeeds(k3sNode(view), view, undefined, new Map());
-  return 'because' in needs ? [] : needs.openings;
+  const openings = 'because' in needs ? [] : needs.openings;
+  opened.set(other, openings);
+  return openings;
 }
 
 function portsOf({ what, group, protocol, first, last }: ResolvedOpening, on: Host): readonly Target[] {

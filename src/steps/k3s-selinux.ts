@@ -5,7 +5,7 @@ import { ask } from '../engine/fact.ts';
 import { change, defineStep, type Plan, refuse, unchanged, unchangedBut } from '../engine/step.ts';
 import { type HostFacts, hostFacts } from '../facts/host.ts';
 import { type SelinuxPolicy, selinuxPolicy } from '../facts/k3s-selinux-policy.ts';
-import { type PackageState, packageEffects, packages } from '../facts/package.ts';
+import { type PackageState, packageEffects, packages, packagesWhere } from '../facts/package.ts';
 import { policyKeyUrl, policyRepository, selinuxTarget } from '../k3s/selinux-source.ts';
 import { optional, text } from './arguments.ts';
 import { k3sNode } from './k3s-node.ts';
@@ -44,7 +44,9 @@ export const k3sSelinuxStep = defineStep<typeof args, Seen>({
   look: () => ({
     policy: ask(selinuxPolicy),
     facts: ask(hostFacts),
-    packages: ask(packages(['policycoreutils'], undefined, false)),
+    packages: ask(
+      packagesWhere(sh`[ -r /sys/fs/selinux/enforce ]`, packages(['policycoreutils'], undefined, false)),
+    ),
   }),
   plan(seen, args, host): Plan<Seen> {
     const { policy, facts, packages: state } = seen;

@@ -53,7 +53,7 @@ describe('the service and what is newer than its start', () => {
     ],
     [
       'running with an old config',
-      'LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nNeedDaemonReload=yes\nInvocationID=8f1c\nNewer=/etc/rancher/k3s/config.yaml\nNewer=/usr/local/bin/k3s\n',
+      'LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nNeedDaemonReload=yes\nInvocationID=8f1c\n/etc/rancher/k3s/config.yaml\n/usr/local/bin/k3s\n',
       { needsDaemonReload: true, newerThanStart: ['/etc/rancher/k3s/config.yaml', '/usr/local/bin/k3s'] },
     ],
     [

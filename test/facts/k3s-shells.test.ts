@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Fact } from '../../src/engine/fact.ts';
 import { sha256Of } from '../../src/facts/file.ts';
 import { fileDigests } from '../../src/facts/file-digests.ts';
+import { serverAuthorities } from '../../src/facts/k3s-authorities.ts';
 import { installedBinary } from '../../src/facts/k3s-binary.ts';
 import { imageArchives } from '../../src/facts/k3s-images.ts';
 import { inUse } from '../../src/facts/k3s-in-use.ts';
@@ -24,7 +25,8 @@ const folder = mkdtempSync(join(tmpdir(), "fleet k3s' $(x)-"));
 const at = (...names: string[]) => join(folder, ...names);
 
 beforeAll(() => {
-  for (const name of ['etcd', 'sqlite', 'external', 'wiped', 'images', 'units']) mkdirSync(at(name));
+  for (const name of ['etcd', 'sqlite', 'external', 'prepared', 'wiped', 'images', 'units'])
+    mkdirSync(at(name));
   mkdirSync(at('etcd/server/db/etcd/member'), { recursive: true });
   writeFileSync(at('etcd/server/token'), `K10${'a'.repeat(64)}::server:pass\n`);
   mkdirSync(at('sqlite/server/db'), { recursive: true });
@@ -32,6 +34,10 @@ beforeAll(() => {
   writeFileSync(at('sqlite/server/node-token'), 'K10x::server:old\n');
   mkdirSync(at('external/server/tls'), { recursive: true });
   writeFileSync(at('external/server/tls/server-ca.crt'), '');
+  writeFileSync(at('external/server/token'), 'K10y::server:there\n');
+  // Authorities of its user's own, for the cluster that it is to begin.
+  mkdirSync(at('prepared/server/tls'), { recursive: true });
+  writeFileSync(at('prepared/server/tls/server-ca.crt'), '');
   writeFileSync(at('images/a b.tar.zst'), 'image');
   writeFileSync(at('images/notes.txt'), 'no image');
   writeFileSync(at('images/-n.yaml'), 'a: 1\n');
@@ -54,6 +60,8 @@ const facts: readonly Fact<unknown>[] = [
   serverData(at('etcd')),
   serverData(at('sqlite')),
   serverData(at('external')),
+  serverAuthorities(at('prepared')),
+  serverAuthorities(at('missing')),
   serverData(at('wiped')),
   serverData(at('missing')),
   startState('server'),
@@ -121,7 +129,8 @@ describe('what they say of this machine', () => {
   it.each([
     ['etcd', 'etcd', `K10${'a'.repeat(64)}::server:pass`],
     ['sqlite', 'sqlite', 'K10x::server:old'],
-    ['external', 'external', undefined],
+    ['external', 'external', 'K10y::server:there'],
+    ['prepared', 'none', undefined],
     ['wiped', 'none', undefined],
     ['missing', 'none', undefined],
   ])('the data of a server: %s', (name, datastore, token) => {

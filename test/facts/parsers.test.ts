@@ -458,6 +458,70 @@ BOOT_IMAGE=/vmlinuz ro quiet root=UUID=1
     expect(variables).toHaveProperty('ansible_default_ipv4.address', '10.0.0.5');
   });
 
+  test('what playbooks ask of Debian: its point release, the local time, its networks, the environment', () => {
+    const { ansible_facts: facts } = ansibleFactsOf(
+      parseHostFacts(
+        said(`===os
+ID=debian
+VERSION_ID="12"
+===debian
+12.11
+===uname
+aarch64
+6.1.0
+#1
+n1
+===addresses
+2: eth0    inet 10.0.9.5/22 brd 10.0.11.255 scope global eth0
+2: eth0    inet6 fd00::5/64 scope global
+===route4
+default via 10.0.8.1 dev eth0 src 10.0.9.5
+===route6
+default via fd00::1 dev eth0 src fd00::5
+===mtu
+/sys/class/net/eth0 1400
+===user
+root
+0
+0
+/root
+/bin/sh
+===env
+path /usr/sbin:/usr/bin
+sudo debian
+===zone
+IST
+1700000000
++0530
+`),
+      ),
+    );
+    expect(facts).toMatchObject({
+      distribution_version: '12.11',
+      distribution_major_version: '12',
+      distribution_minor_version: '11',
+      userspace_bits: '64',
+      default_ipv4: { network: '10.0.8.0', broadcast: '10.0.11.255', mtu: 1400 },
+      default_ipv6: { address: 'fd00::5', scope: 'global', mtu: 1400 },
+      eth0: { mtu: 1400, ipv4: { broadcast: '10.0.11.255' } },
+      effective_user_id: 0,
+      env: { PATH: '/usr/sbin:/usr/bin', SUDO_USER: 'debian' },
+      local: {},
+      date_time: {
+        epoch: '1700000000',
+        iso8601: '2023-11-14T22:13:20Z',
+        iso8601_basic_short: '20231115T034320',
+        date: '2023-11-15',
+        time: '03:43:20',
+        hour: '03',
+        weekday: 'Wednesday',
+        weekday_number: '3',
+        tz: 'IST',
+        tz_offset: '+0530',
+      },
+    });
+  });
+
   test.each([
     [
       'a machine',

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Fact } from '../../src/engine/fact.ts';
 import { authorizedKeys, crontab, group, user } from '../../src/facts/account.ts';
@@ -43,6 +43,9 @@ import { sudoPath } from '../../src/facts/sudo-path.ts';
 import { swapState } from '../../src/facts/swap.ts';
 import { sysctlInUse } from '../../src/facts/sysctl.ts';
 import { timeService } from '../../src/facts/time-service.ts';
+import { BatchReader } from '../../src/ssh/batch-reader.ts';
+import type { Answer } from '../../src/ssh/connection.ts';
+import { batchScript, newNonce } from '../../src/ssh/frames.ts';
 import { runIn, shells } from '../steps/here.ts';
 
 const folder = mkdtempSync(join(tmpdir(), "fleet facts' $(x)-"));
@@ -186,6 +189,74 @@ describe.each(available)('every fact in %s', (shell) => {
     // BusyBox brings a crontab of its own to a machine that has none.
     if (fact.key.startsWith('cron:')) return;
     expect(steady(value)).toEqual(steady(fact.parse(runIn('dash', fact.sh))));
+  });
+});
+
+describe.each(available)('facts asked together in %s', (shell) => {
+  const odd = ["it's", 'two  words', 'two', 'new\nline', 'back\\slash', '-n', '*', 'a  /plain', 'é'];
+  const paths = [...names, ...odd, 'dir-link/deep/file name', 'sub/deep'].map(at);
+  const together = (asked: readonly Fact<unknown>[], path?: string): readonly Answer[] => {
+    const nonce = newNonce();
+    const answers: Answer[] = [];
+    const reader = new BatchReader({
+      nonce,
+      items: asked.map(() => ({})),
+      limitBytes: 1e8,
+      onAnswer: (_index, answer) => answers.push(answer as Answer),
+      onOverflow: () => expect.unreachable(),
+    });
+    const items = asked.map(({ sh: script, ofMany }) => ({
+      script,
+      ...(ofMany === undefined ? {} : { ofMany }),
+    }));
+    const [program = '', ...options] = shells[shell] ?? [];
+    const env = path === undefined ? process.env : { ...process.env, PATH: `${path}:${process.env.PATH}` };
+    const done = spawnSync(program, options, { input: batchScript(nonce, items), env, maxBuffer: 1e9 });
+    reader.stdout(done.stdout);
+    reader.stderr(done.stderr);
+    expect(reader.complete).toBe(true);
+    return answers;
+  };
+
+  beforeAll(() => {
+    for (const name of odd) {
+      mkdirSync(dirname(at(name)), { recursive: true });
+      writeFileSync(at(name), name);
+    }
+  });
+
+  test.each([
+    ['fileAt', paths.map(fileAt)],
+    ['contentOf', paths.map(contentOf)],
+    ['digestOf', paths.map(digestOf)],
+    ['sysctlInUse', ['net.ipv4.ip_forward', 'net.no.such', 'kernel.hostname'].map(sysctlInUse)],
+    ['kernelModule', ['br_netfilter', 'no-such-module', 'overlay'].map(kernelModule)],
+  ] as [string, Fact<unknown>[]][])('%s answers as it does alone', (_name, asked) => {
+    const answers = together(asked);
+    for (const [index, fact] of asked.entries()) {
+      const [answer, alone] = [answers[index] as Answer, runIn(shell, fact.sh)];
+      expect([fact.key, steady(fact.parse(answer)), answer.stderr]).toEqual([
+        fact.key,
+        steady(fact.parse(alone)),
+        '',
+      ]);
+    }
+  });
+
+  test.skipIf(shell === 'busybox')('plain files cost one stat and one sum for all', () => {
+    const shims = at('shims');
+    mkdirSync(shims, { recursive: true });
+    for (const tool of ['stat', 'sha256sum']) {
+      const log = `#!/bin/sh\necho ${tool} >>"$0.log"\nPATH=\${PATH#*:}\nexec ${tool} "$@"\n`;
+      writeFileSync(join(shims, tool), log, { mode: 0o755 });
+    }
+    const plain = ['plain', 'crlf', 'empty', 'missing'].map(at);
+    together([...plain.map(fileAt), ...plain.map(contentOf)], shims);
+    expect(['stat', 'sha256sum'].map((tool) => readFileSync(join(shims, `${tool}.log`), 'utf8'))).toEqual([
+      'stat\n',
+      'sha256sum\n',
+    ]);
+    rmSync(shims, { recursive: true });
   });
 });
 

@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { raw } from '../../src/core/shell.ts';
+import { type AskedOfMany, raw } from '../../src/core/shell.ts';
 import { BatchReader } from '../../src/ssh/batch-reader.ts';
 import type { Answer } from '../../src/ssh/connection.ts';
 import { batchScript, FrameSplitter, newNonce } from '../../src/ssh/frames.ts';
@@ -174,7 +174,13 @@ const SHELLS = [['dash'], ['bash', '--posix'], ['busybox', 'ash'], ['busybox', '
   },
 );
 
-function runBatch(shell: readonly string[], scripts: readonly { script: string; mustSucceed?: boolean }[]) {
+interface Scripted {
+  readonly script: string;
+  readonly mustSucceed?: boolean;
+  readonly ofMany?: AskedOfMany;
+}
+
+function runBatch(shell: readonly string[], scripts: readonly Scripted[]) {
   const nonce = newNonce();
   const answers: (Answer | undefined)[] = [];
   const reader = new BatchReader({
@@ -189,6 +195,7 @@ function runBatch(shell: readonly string[], scripts: readonly { script: string; 
     scripts.map((one) => ({
       script: raw(one.script),
       ...(one.mustSucceed === true ? { mustSucceed: true } : {}),
+      ...(one.ofMany === undefined ? {} : { ofMany: one.ofMany }),
     })),
   );
   const [file, ...args] = shell as [string, ...string[]];
@@ -255,6 +262,37 @@ describe.each(SHELLS.map((shell) => ({ shell, name: shell.join(' ') })))(
       ]);
       expect(answers.map((answer) => answer?.code)).toEqual([0, 1, 4, undefined, 0]);
       expect(answers[4]?.stdout).toBe('still\n');
+    });
+
+    test('what is asked of many is prepared once, for all, and answered one by one', () => {
+      const about = (name: string): Scripted => ({
+        script: 'echo never alone',
+        ofMany: {
+          about: name,
+          before: raw('all="$*"; echo before >&2'),
+          each: raw('printf "%s of %s" "$p" "$all"; echo "$p" >&2; [ "$p" != fails ]'),
+        },
+      });
+      const other: Scripted = {
+        script: 'echo alone',
+        ofMany: { about: 'x', each: raw('echo never shared') },
+      };
+      const { answers, complete } = runBatch(shell, [
+        { script: 'p=0; echo "<$all>"' },
+        ...["it's $one", 'fails', '*'].map(about),
+        other,
+        { script: 'echo "<$p>"' },
+      ]);
+      expect(complete).toBe(true);
+      const all = "it's $one fails *";
+      expect(answers).toEqual([
+        { stdout: '<>\n', stderr: '', code: 0 },
+        { stdout: `it's $one of ${all}`, stderr: "before\nit's $one\n", code: 0 },
+        { stdout: `fails of ${all}`, stderr: 'fails\n', code: 1 },
+        { stdout: `* of ${all}`, stderr: '*\n', code: 0 },
+        { stdout: 'alone\n', stderr: '', code: 0 },
+        { stdout: '<>\n', stderr: '', code: 0 },
+      ]);
     });
 
     test('a long item, quotes and all', () => {
