@@ -16,6 +16,8 @@ export interface OpenConnection {
 /** All sessions of a run: one connection per host, one session per host and user. */
 export class Sessions {
   readonly #sessions = new Map<string, HostSession>();
+  /** The same by what a task says of becoming: as whom that is on a host is decided once, though it is asked for every question. */
+  readonly #ofTasks = new Map<TaskBecome | undefined, Map<string, HostSession>>();
   readonly #connections = new Map<string, Promise<Connection>>();
   readonly #open: OpenConnection;
   readonly #epoch: Epoch;
@@ -28,6 +30,14 @@ export class Sessions {
   }
 
   of(host: Host['name'], task: TaskBecome | undefined): HostSession {
+    const ofTask = this.#ofTasks.get(task) ?? new Map<string, HostSession>();
+    this.#ofTasks.set(task, ofTask);
+    const session = ofTask.get(host) ?? this.#made(host, task);
+    ofTask.set(host, session);
+    return session;
+  }
+
+  #made(host: Host['name'], task: TaskBecome | undefined): HostSession {
     const become = this.#open.becomeOf(host, task);
     const identity = `${host}\0${become?.method ?? ''}\0${become?.user ?? ''}`;
     const known = this.#sessions.get(identity);

@@ -62,10 +62,14 @@ export class FrameSplitter {
 
   /** How many of the last bytes could be the beginning of a nonce. */
   #possibleStart(bytes: Buffer): number {
-    for (let length = Math.min(this.#nonce.length - 1, bytes.length); length > 0; length--) {
-      if (bytes.subarray(bytes.length - length).equals(this.#nonce.subarray(0, length))) return length;
+    let at = Math.max(0, bytes.length - this.#nonce.length + 1);
+    for (;;) {
+      at = bytes.indexOf(this.#nonce[0] as number, at);
+      if (at < 0) return 0;
+      const length = bytes.length - at;
+      if (bytes.compare(this.#nonce, 0, length, at) === 0) return length;
+      at += 1;
     }
-    return 0;
   }
 
   #emit(bytes: Buffer): void {
