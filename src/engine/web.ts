@@ -166,7 +166,7 @@ export class Web {
     form?: Readonly<Record<string, string>>,
   ): Promise<Response> {
     // A megabyte of code that only a download needs: loaded at the start it cost every command 40 ms.
-    const { fetch } = await import('undici');
+    const { fetch } = await import('./undici.ts');
     this.#dispatcher ??= this.#open();
     const response = await fetch(url, {
       dispatcher: await this.#dispatcher,
@@ -186,7 +186,7 @@ export class Web {
   }
 
   async #open(): Promise<Dispatcher> {
-    const { EnvHttpProxyAgent } = await import('undici');
+    const { EnvHttpProxyAgent } = await import('./undici.ts');
     const { caFiles = [] } = this.#options;
     const tls = caFiles.length === 0 ? {} : { ca: await trusted(caFiles) };
     return new EnvHttpProxyAgent({

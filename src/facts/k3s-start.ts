@@ -2,7 +2,7 @@ import { sh } from '../core/shell.ts';
 import type { Fact } from '../engine/fact.ts';
 import { type Role, unitName } from '../k3s/paths.ts';
 
-/** A start in progress: the state and the last thing that k3s logged. */
+/** A start in progress: the state and the last thing that this start of k3s logged. */
 export interface StartState {
   readonly state: string;
   readonly invocation: string;
@@ -17,10 +17,12 @@ export function startState(role: Role): Fact<StartState> {
     key: `k3s:start:${role}`,
     sh: sh`unit=${unit}
 if [ -d /run/systemd/system ]; then
-  systemctl show --no-pager -p ActiveState,InvocationID,NRestarts "$unit.service"
-  # What systemd says of a k3s that ended would stand behind why it ended.
-  line=$(journalctl "_SYSTEMD_UNIT=$unit.service" -n 1 -o cat --no-pager 2> /dev/null)
-  [ -n "$line" ] || line=$(journalctl -u "$unit.service" -n 1 -o cat --no-pager 2> /dev/null)
+  shown=$(systemctl show --no-pager -p ActiveState,InvocationID,NRestarts "$unit.service")
+  id=$(printf '%s\n' "$shown" | sed -n 's/^InvocationID=//p')
+  printf '%s\n' "$shown"
+  # What systemd says of a k3s that ended would stand behind why it ended; what the start before this one said is no news of this one.
+  line=$(journalctl "_SYSTEMD_INVOCATION_ID=$id" -n 1 -o cat --no-pager 2> /dev/null)
+  [ -n "$line" ] || line=$(journalctl "INVOCATION_ID=$id" -n 1 -o cat --no-pager 2> /dev/null)
   printf 'Log=%s\n' "$line"
 else
   if rc-service "$unit" status > /dev/null 2>&1; then echo ActiveState=active; else echo ActiveState=inactive; fi
