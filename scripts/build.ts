@@ -1,110 +1,15 @@
-/**
- * Bundles the sources into dist/ with esbuild, split along dynamic imports so that a command loads only what it needs,
- * and writes the JSON Schemas that the package ships. Run by tsx: `npm run build`.
- */
+/** Bundles the sources into dist/, with the types of what users import. Run by tsx: `npm run build`. */
 
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build, type Plugin, transform } from 'esbuild';
+import { bundle } from './bundle.ts';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-const dist = join(root, 'dist');
 
-/**
- * ssh2 is faster with a native binding where one was built, and copes without. It cannot be bundled: it is looked for
- * at run time, in an ssh2 that is installed beside fleet.
- */
-const nativeBinding: Plugin = {
-  name: 'native-binding',
-  setup: ({ onResolve }) => {
-    onResolve({ filter: /sshcrypto\.node$/ }, () => ({
-      path: 'ssh2/lib/protocol/crypto/build/Release/sshcrypto.node',
-      external: true,
-    }));
-  },
-};
-
-/** fleet tunnels no HTTP and serves no SSH: the modules that do cost each start more than a millisecond. */
-const unusedOfSsh2: Plugin = {
-  name: 'unused-of-ssh2',
-  setup: ({ onResolve, onLoad }) => {
-    onResolve({ filter: /^\.\/(http-agents|server)\.js$/ }, ({ importer, path }) =>
-      importer.endsWith('node_modules/ssh2/lib/index.js') ? { path, namespace: 'unused' } : undefined,
-    );
-    onLoad({ filter: /.*/, namespace: 'unused' }, () => ({ contents: 'module.exports = {};' }));
-  },
-};
-
-const command = join(dist, 'fleet.cjs');
-
-/** What users import is an ES module; the command and the chunks are CommonJS. */
-const isImported = (path: string): boolean => dirname(path) === dist && path !== command;
-
-rmSync(dist, { recursive: true, force: true });
-mkdirSync(join(dist, 'chunks'), { recursive: true });
-const result = await build({
-  absWorkingDir: root,
-  entryPoints: {
-    fleet: 'src/cli/main.ts',
-    // What a user's own steps and their tests import: fleet-k3s/steps and fleet-k3s/testing.
-    steps: 'src/steps/step-kit.ts',
-    testing: 'src/steps/step-harness.ts',
-  },
-  outdir: dist,
-  bundle: true,
-  splitting: true,
-  format: 'esm',
-  platform: 'node',
-  target: 'node20',
-  minifySyntax: true,
-  legalComments: 'linked',
-  external: ['cpu-features'],
-  plugins: [nativeBinding, unusedOfSsh2],
-  chunkNames: 'chunks/[name]-[hash]',
-  outExtension: { '.js': '.cjs' },
-  logLevel: 'warning',
-  write: false,
-});
-for (const { path, text } of result.outputFiles) {
-  if (isImported(path)) writeFileSync(path.replace(/\.cjs$/, '.js'), text);
-  else writeFileSync(path, path.endsWith('.cjs') ? await asCommonJs(text) : text);
-}
-
-/**
- * Node keeps compiled code of CommonJS only (src/cli/code-cache.ts) and starts it sooner, and esbuild splits ES modules only.
- * Code that comes from a cache cannot import, so chunks require each other, no earlier than they imported each other.
- */
-async function asCommonJs(text: string): Promise<string> {
-  const requiring = text.replaceAll(
-    /\bimport\(("(?:\.\/|node:)[^"]+")\)/g,
-    'Promise.resolve().then(() => require($1))',
-  );
-  const { code } = await transform(requiring, {
-    format: 'cjs',
-    platform: 'node',
-    target: 'node20',
-    // Less to read at each start. Names and lines stay: a stack trace in a bug report must be readable.
-    minifySyntax: true,
-    minifyWhitespace: true,
-    lineLimit: 120,
-    define: {
-      'import.meta.url': 'importMetaUrl',
-      'import.meta.dirname': '__dirname',
-      'import.meta.filename': '__filename',
-    },
-    banner: text.includes('import.meta.url')
-      ? "const importMetaUrl = require('node:url').pathToFileURL(__filename).href;"
-      : '',
-  });
-  return code;
-}
-
-chmodSync(command, 0o755);
+const { files, bytes } = await bundle(join(root, 'dist'));
 execFileSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.types.json'], {
   cwd: root,
   stdio: 'inherit',
 });
-const bytes = result.outputFiles.reduce((sum, { contents }) => sum + contents.length, 0);
-process.stdout.write(`dist/: ${result.outputFiles.length} files, ${Math.round(bytes / 1000)} kB\n`);
+process.stdout.write(`dist/: ${files} files, ${Math.round(bytes / 1000)} kB\n`);

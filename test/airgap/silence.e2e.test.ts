@@ -1,8 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { repositoryRoot } from '../fleet/docker.ts';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { type Lab, on, startLab } from '../up/lab.ts';
 
 /**
@@ -125,15 +123,7 @@ describe.skipIf(!isRoot)('one server and two agents, with nothing around them', 
     });
 
   const fleet = (...args: readonly string[]) =>
-    inControl(
-      process.execPath,
-      '--import',
-      path.join(repositoryRoot, 'node_modules/tsx/dist/loader.mjs'),
-      path.join(repositoryRoot, 'src/cli/main.ts'),
-      ...args,
-      '--inventory',
-      lab.cli.inventory,
-    );
+    inControl(process.execPath, inject('fleetCommand'), ...args, '--inventory', lab.cli.inventory);
 
   test('up, and up again, send nobody else a packet', async () => {
     const before = recorded();

@@ -2,13 +2,12 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { provideProgram } from '../fleet/machine.ts';
 import { fleet } from './run-fleet.ts';
 
 /** Completion by the Tab key, in the shells themselves on a terminal of their own, asking this very fleet. */
 
-const root = join(import.meta.dirname, '..', '..');
 let folder: string;
 
 beforeAll(async () => {
@@ -16,11 +15,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'fleet-shells-'));
   mkdirSync(join(folder, 'bin'));
   const program = join(folder, 'bin', 'fleet');
-  const loader = join(root, 'node_modules', 'tsx', 'dist', 'loader.mjs');
-  writeFileSync(
-    program,
-    `#!/bin/sh\nexec '${process.execPath}' --import '${loader}' '${join(root, 'src/cli/main.ts')}' "$@"\n`,
-  );
+  writeFileSync(program, `#!/bin/sh\nexec '${process.execPath}' '${inject('fleetCommand')}' "$@"\n`);
   chmodSync(program, 0o755);
   writeFileSync(
     join(folder, 'site-inventory.yml'),

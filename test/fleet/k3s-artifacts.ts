@@ -21,8 +21,6 @@ export interface K3sArtifacts {
   readonly versions: readonly string[];
   /** What get.k3s.io serves. */
   readonly installScript: string;
-  /** Real releases, not the stand-in. */
-  readonly real: boolean;
 }
 
 /** Where the stand-in is built to. */
@@ -46,7 +44,7 @@ export async function k3sArtifacts(versions: readonly string[] = [defaultK3sVers
   const scripts = places.flatMap((place) => names.map((name) => path.join(place, name)));
   const installScript = scripts.find((each) => existsSync(each));
   if (installScript === undefined) throw new Error(`${directory} has no install.sh (what get.k3s.io serves)`);
-  return { directory, versions: present, installScript, real: real !== undefined };
+  return { directory, versions: present, installScript };
 }
 
 /**
@@ -54,26 +52,32 @@ export async function k3sArtifacts(versions: readonly string[] = [defaultK3sVers
  * links to the originals: a test that wants to spoil one copies the folder first.
  */
 export async function airgapFolder(artifacts: K3sArtifacts, version: string): Promise<string> {
-  const folder = path.join(repositoryRoot, '.cache', 'k3s-airgap', version);
   const release = path.join(artifacts.directory, version);
   const files = (await readdir(release))
     .filter((name) => !name.startsWith('.'))
     .map((name) => path.join(release, name));
   const links = new Map(files.map((file) => [path.basename(file), file]));
-  links.set('k3s-install.sh', artifacts.installScript);
+  // Its own where it has one: the others' may become another one when a test asks for one more version.
+  links.set('k3s-install.sh', links.get('install.sh') ?? artifacts.installScript);
   const facts = await Promise.all([...links.values()].map(async (file) => await stat(file)));
   const state = JSON.stringify(
     [...links].map((link, index) => [link, facts[index]?.ino, facts[index]?.mtimeMs]),
   );
+  // Other files have another folder: whoever runs beside us with these would find them gone or changed under him.
+  const folder = path.join(repositoryRoot, '.cache', 'k3s-airgap', digestOf(state), version);
   const stamp = path.join(folder, '.links');
   await exclusively(`${folder}.lock`, async () => {
-    if ((await readFile(stamp, 'utf8').catch(() => '')) === state) return;
+    if (existsSync(stamp)) return;
     await rm(folder, { recursive: true, force: true });
     await mkdir(folder, { recursive: true });
     for (const [name, file] of links) await linkOrCopy(file, path.join(folder, name));
     await writeFile(stamp, state);
   });
   return folder;
+}
+
+function digestOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 12);
 }
 
 async function linkOrCopy(from: string, to: string): Promise<void> {

@@ -3,11 +3,12 @@
  * told for that differs between engines, so it is found out by starting one.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import path from 'node:path';
 import { GenericContainer, type WaitStrategy } from 'testcontainers';
 import { cacheDirectory, dockerClient } from './docker.ts';
+import { exclusively } from './machine.ts';
 
 /** A container as Docker's client sees it. */
 export type DockerContainer = Parameters<WaitStrategy['waitUntilReady']>[0];
@@ -256,12 +257,24 @@ export async function workingFreedom(image: string): Promise<Freedom> {
   const { container } = await dockerClient();
   const info: { ID?: string } = await container.dockerode.info();
   const memory = path.join(cacheDirectory, `freedom-${image.replace(/[^\w.-]/g, '-')}.json`);
-  const known = await readFile(memory, 'utf8').then(
-    (text): { engine?: string; freedom?: string } => JSON.parse(text),
-    () => ({}) as { engine?: string; freedom?: string },
+  const known = async (): Promise<Freedom | undefined> => {
+    const text = await readFile(memory, 'utf8').catch(() => '{}');
+    const { engine, freedom }: { engine?: string; freedom?: string } = JSON.parse(text);
+    return engine === info.ID && freedom !== undefined && isFreedom(freedom) ? freedom : undefined;
+  };
+  // Whoever waited for another process to try finds what it found.
+  return (
+    (await known()) ??
+    (await exclusively(
+      `${memory}.lock`,
+      async () => (await known()) ?? (await narrowest(image, memory, info.ID)),
+    ))
   );
-  if (known.engine === info.ID && known.freedom !== undefined && isFreedom(known.freedom))
-    return known.freedom;
+}
+
+/** Tries what freedoms there are, the narrowest first, and remembers the first that does. */
+async function narrowest(image: string, memory: string, engine: string | undefined): Promise<Freedom> {
+  const { container } = await dockerClient();
   const failures: string[] = [];
   for (const freedom of Object.keys(freedoms).filter(isFreedom)) {
     const containerName = `fleet-test-probe-${randomBytes(4).toString('hex')}`;
@@ -278,8 +291,8 @@ export async function workingFreedom(image: string): Promise<Freedom> {
       })
         .withStartupTimeout(20_000)
         .start();
-      await mkdir(cacheDirectory, { recursive: true });
-      await writeFile(memory, JSON.stringify({ engine: info.ID, freedom }));
+      await writeFile(`${memory}.new`, JSON.stringify({ engine, freedom }));
+      await rename(`${memory}.new`, memory);
       return freedom;
     } catch (error) {
       failures.push(`${freedom}: ${error instanceof Error ? error.message : String(error)}`);

@@ -21,7 +21,7 @@ beforeAll(async () => {
     await writeFile(path.join(directory, version, 'sha256sum-amd64.txt'), `${sum}  k3s\n`);
   }
   await writeFile(path.join(directory, 'install.sh'), '#!/bin/sh\n');
-  artifacts = { directory, versions, installScript: path.join(directory, 'install.sh'), real: false };
+  artifacts = { directory, versions, installScript: path.join(directory, 'install.sh') };
 });
 afterAll(async () => {
   await rm(artifacts.directory, { recursive: true, force: true });

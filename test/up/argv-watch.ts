@@ -48,6 +48,7 @@ export class ArgvWatch {
 ${perl}
 END_OF_PERL
 setsid nice -n -15 perl ${folder}/watch.pl ${folder}/stop > ${folder}/seen 2>&1 < /dev/null &
+echo $! > ${folder}/pid
 until [ -s ${folder}/seen ]; do :; done`,
     );
     return new ArgvWatch(lab, node);
@@ -58,8 +59,13 @@ until [ -s ${folder}/seen ]; do :; done`,
     await on(this.#lab, this.#node, `for n in $(seq ${count}); do /bin/true "seen-by-the-watch-$n"; done`);
   }
 
+  /** @throws where it has not watched until now: what it did not see says nothing then */
   async stop(): Promise<readonly string[]> {
-    const seen = await on(this.#lab, this.#node, `touch ${folder}/stop; cat ${folder}/seen`);
+    const seen = await on(
+      this.#lab,
+      this.#node,
+      `kill -0 "$(cat ${folder}/pid)" && touch ${folder}/stop && cat ${folder}/seen`,
+    );
     await on(this.#lab, this.#node, `rm -rf ${folder}`);
     return seen.split('\n');
   }

@@ -126,7 +126,7 @@ test('restart: every k3s anew, one server at a time with the quorum kept', async
     await watch.stop();
   }
   for (const [index, pid] of (await pids()).entries()) expect(pid).not.toBe(before[index]);
-  expect(watch.longestBelow(2)).toBeLessThan(2_000);
+  expect(watch.mostAway).toBeLessThanOrEqual(1);
 });
 
 test('stop and start: all servers come back together; a part of them is not stopped where the quorum needs it', async () => {
@@ -192,7 +192,7 @@ test('a node whose host left the inventory is named by plan, and removed by up -
 
 test('a dead server is removed with its etcd member, once it is known to be dead', async () => {
   const inventory = await inventoryWithout('agent-2');
-  const args = ['remove', 'server-3', '--yes', '--timeout', '3'];
+  const args = ['remove', 'server-3', '--yes', '--timeout', '10'];
   await lab.nodes.kill(lab.nodes.node('server-3'));
   const tooSoon = await lab.cli.run(args, { inventory });
   if (tooSoon.code !== 0) expect(tooSoon.stderr).toMatch(/cannot be reached .* its node server-3 is Ready/s);

@@ -9,7 +9,7 @@ import { clusterNodes, kubectl, type Lab, on, serviceStarts, startLab } from './
 
 /** Two servers whose data is in Debian's PostgreSQL, MariaDB or etcd, on a machine beside the cluster. */
 
-const next = 'v1.33.5+k3s1';
+const next = 'v1.34.1+k3s1';
 /** With what leads a careless reader of the endpoint astray. */
 const password = `p@ss/${randomBytes(12).toString('hex')}`;
 const core = password.slice(5);
@@ -192,7 +192,7 @@ describe.each([
       await lab.nodes.writeInventory(postgres());
       await lab.nodes.pause(lab.nodes.node('agent-1'));
       try {
-        const up = await lab.cli.up({ expect: 1, args: ['--timeout', '3'] });
+        const up = await lab.cli.up({ expect: 1, args: ['--timeout', '10'] });
         said.push(up);
         expect(ofKind(up.events, 'run-failed').map(({ error }) => error.code)).toEqual(['UNREACHABLE']);
         expect(endedAs(up.events, 'changed')).toEqual([]);
@@ -201,19 +201,26 @@ describe.each([
       }
     });
 
-    test('an upgrade reminds of the backup that fleet cannot make, and drains nobody for a patch', async () => {
+    test('an upgrade of a minor version reminds of the backup that fleet cannot make, before it is agreed to', async () => {
       const airgap = await airgapFolder(await k3sArtifacts([defaultK3sVersion, next]), next);
       await lab.nodes.writeInventory({ ...postgres(), k3s_version: next, airgap_dir: airgap });
-      const up = await lab.cli.up();
-      said.push(up);
-      const warned = ofKind(up.events, 'warning').filter(({ code }) => code === 'EXTERNAL_DATASTORE');
+      const planned = await lab.cli.plan({ expect: 2 });
+      expect(planned.stdout + planned.stderr).toMatch(
+        /EXTERNAL_DATASTORE[\s\S]*Back it up with its own tools/,
+      );
+      const upgrade = await lab.cli.run(['upgrade', '--yes', '--output', 'json'], { expect: 0 });
+      said.push(planned, upgrade);
+      const warned = ofKind(upgrade.events, 'warning').filter(({ code }) => code === 'EXTERNAL_DATASTORE');
       expect(warned.map(({ host }) => host)).toContain('server-1');
-      expect(warned[0]?.fix).toMatch(/Back it up with its own tools/);
-      expect(endedAs(up.events, 'changed').filter((task) => task.includes('Pods move away'))).toEqual([]);
+      const changed = endedAs(upgrade.events, 'changed');
+      const restarted = changed.filter((task) => task.includes('what is on disk'));
+      expect(restarted.map((task) => task.split(':')[0])).toEqual(['server-1', 'server-2', 'agent-1']);
+      expect(changed.filter((task) => task.includes('Pods move away')).length).toBe(3);
       const nodes = Object.values(await clusterNodes(lab.cli));
       expect(nodes.map(({ version, ready, cordoned }) => [version, ready, cordoned])).toEqual(
         Array(3).fill([next, true, false]),
       );
+      expect((await on(lab, 'database-1', bootstrapData)).trim()).toBe('1');
     });
   }
 });

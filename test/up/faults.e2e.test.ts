@@ -76,7 +76,7 @@ describe('three servers and two agents', () => {
 
   test('an agent that cannot be reached: the others come up, it is named, and the run fails', async () => {
     await lab.nodes.kill(lab.nodes.node('agent-2'));
-    const up = await lab.cli.up({ expect: 1, args: ['--timeout', '5'] });
+    const up = await lab.cli.up({ expect: 1, args: ['--timeout', '10'] });
     const { 'agent-2': fault, ...others } = failures(up);
     expect(others).toEqual({});
     expect(fault?.message).toContain(lab.nodes.node('agent-2').address);
@@ -200,7 +200,7 @@ describe('three servers and two agents', () => {
       .map(({ host }) => host);
     expect(order.slice(0, 3)).toEqual(['server-1', 'server-2', 'server-3']);
     expect(order.slice(3).sort()).toEqual(['agent-1', 'agent-2']);
-    expect(watch.longestBelow(2)).toBeLessThan(2_000);
+    expect(watch.mostAway).toBeLessThanOrEqual(1);
     const nodes = await clusterNodes(lab.cli);
     expect(Object.values(nodes).map(({ ready, cordoned }) => ready && !cordoned)).toEqual(
       Array(5).fill(true),
@@ -237,7 +237,6 @@ describe('one server and an agent', () => {
     expect(fault?.message).toMatch(new RegExp(`another run is at work.*process ${first.pid}\\b`));
     expect(fault?.fix).toMatch(/Wait until it has ended/);
     expect(endedAs(second.events, 'changed')).toEqual([]);
-    expect(ofKind(second.events, 'run-finished')[0]?.durationMs).toBeLessThan(15_000);
 
     const done = await first.ended;
     expect(done.code, done.stderr).toBe(0);

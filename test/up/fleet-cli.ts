@@ -10,8 +10,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Ajv } from 'ajv';
+import { inject } from 'vitest';
 import { type EventKind, eventJsonSchema, type StampedEvent } from '../../src/engine/event.ts';
-import { repositoryRoot } from '../fleet/docker.ts';
 
 /** An event of a kind, as it stands in a line. */
 export type EventOf<Kind extends EventKind> = Extract<StampedEvent, { kind: Kind }>;
@@ -235,9 +235,7 @@ export class FleetCli {
     const child = spawn(
       process.execPath,
       [
-        '--import',
-        path.join(repositoryRoot, 'node_modules/tsx/dist/loader.mjs'),
-        path.join(repositoryRoot, 'src/cli/main.ts'),
+        inject('fleetCommand'),
         ...args,
         ...(options.inventory === null ? [] : ['--inventory', options.inventory ?? this.inventory]),
       ],

@@ -42,6 +42,7 @@ describe(`kill -9 while a cluster is upgraded (FLEET_TEST_SEED=${seed})`, () => 
       timeline = (await lab.cli.up()).events;
     }
     sums[releases[1]] = await binarySum(labs[0], 'server-1');
+    expect(sums[releases[0]], 'which release it is').not.toBe(sums[releases[1]]);
   });
 
   afterAll(async () => {

@@ -221,13 +221,13 @@ spec:
     const servers = Object.fromEntries(lab.nodes.servers.map(({ name }) => [name, patch]));
     expect(await lab.versions()).toMatchObject({ ...servers, 'agent-2': first });
 
-    const refused = await lab.cli.up({ expect: 1, args: ['--timeout', '3'] });
+    const refused = await lab.cli.up({ expect: 1, args: ['--timeout', '10'] });
     expect(ofKind(refused.events, 'run-failed')[0]?.error).toMatchObject({
       code: 'UNREACHABLE',
       host: 'agent-1',
       fix: expect.stringContaining('--tolerate-down'),
     });
-    const tolerated = await lab.cli.up({ args: ['--tolerate-down', '--timeout', '3'] });
+    const tolerated = await lab.cli.up({ args: ['--tolerate-down', '--timeout', '10'] });
     expect(ofKind(tolerated.events, 'waves-planned')[0]?.leftOut).toEqual([
       { host: 'agent-1', because: 'it does not answer' },
     ]);
@@ -260,9 +260,7 @@ spec:
     const down = lab.nodes.servers.map(
       ({ name }) => `${name} ${watch.rounds.filter(({ ready }) => !ready.includes(name)).length * 100} ms`,
     );
-    console.info(
-      `${watch.rounds.length} rounds; away: ${down.join(', ')}; any endpoint ${watch.longestBelow(1)} ms; ${writer.written} objects`,
-    );
+    console.info(`${watch.rounds.length} rounds; away: ${down.join(', ')}; ${writer.written} objects`);
     // Some endpoint answered in every round: to whoever has all of them, or a balancer, the API was never away.
     expect(watch.rounds.filter(({ ready }) => ready.length === 0)).toEqual([]);
     expect(writer.refused).toEqual([]);

@@ -35,6 +35,17 @@ describe('three servers and an agent', () => {
        curl -sk -o /dev/null -w '%{http_code}' -K - https://127.0.0.1:6443/v1-k3s/server-bootstrap`,
     );
 
+  /** The agent and the three servers, every one of which votes. */
+  const expectAllWell = async (): Promise<void> => {
+    const nodes = await clusterNodes(lab.cli);
+    expect(Object.values(nodes).map(({ ready, voter }) => [ready, voter])).toEqual([
+      [true, undefined],
+      [true, true],
+      [true, true],
+      [true, true],
+    ]);
+  };
+
   test('certs: all of every node, with the days that are left', async () => {
     const { stdout } = await lab.cli.run(['certs', '--output', 'json'], { expect: 0 });
     const { nodes } = JSON.parse(stdout) as {
@@ -135,13 +146,7 @@ describe('three servers and an agent', () => {
       },
     );
     expect(await answerTo('server-3', oldToken)).toBe('200');
-    const nodes = await clusterNodes(lab.cli);
-    expect(Object.values(nodes).map(({ ready, voter }) => [ready, voter])).toEqual([
-      [true, undefined],
-      [true, true],
-      [true, true],
-      [true, true],
-    ]);
+    await expectAllWell();
   });
 
   test('rotate encryption-keys: another key, and all servers restarted', async () => {
@@ -190,13 +195,7 @@ describe('three servers and an agent', () => {
     expect(await on(lab, 'agent-1', 'cat /etc/systemd/system/k3s-agent.service.env')).toContain(
       `K10${root}::`,
     );
-    const nodes = await clusterNodes(lab.cli);
-    expect(Object.values(nodes).map(({ ready, voter }) => [ready, voter])).toEqual([
-      [true, undefined],
-      [true, true],
-      [true, true],
-      [true, true],
-    ]);
+    await expectAllWell();
     expect(await readFile(lab.cli.kubeconfig, 'utf8')).not.toBe(await readFile(before, 'utf8'));
     expect((await kubectl(lab.cli, '--kubeconfig', before, 'get', 'nodes')).code).toBe(0);
     await lab.cli.plan({ expect: 0 });

@@ -112,7 +112,7 @@ describe('a token, a registry password and a sudo password', () => {
         name,
       ).toBe(true);
     }
-    expect(argv.get('this machine')?.some((line) => line.includes('src/cli/main.ts up'))).toBe(true);
+    expect(argv.get('this machine')?.some((line) => line.includes('fleet.cjs up'))).toBe(true);
   });
 
   test('they stand in no command line, on the nodes or here', () => {

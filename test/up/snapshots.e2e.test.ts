@@ -126,7 +126,7 @@ describe('three servers and an agent', () => {
     for (const name of ['server-2', 'server-3']) await lab.nodes.kill(lab.nodes.node(name));
     const file = path.join(lab.cli.folder, 'backup', saved);
     const env = { FLEET_SNAPSHOT_PASSPHRASE: passphrase };
-    const restore = ['snapshot', 'restore', file, ...confirmed, '--timeout', '2'];
+    const restore = ['snapshot', 'restore', file, ...confirmed, '--timeout', '10'];
     const refused = await lab.cli.run(restore, { env });
     expect(refused.stderr).toContain('--gone server-2 --gone server-3');
 

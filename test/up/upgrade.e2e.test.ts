@@ -3,7 +3,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { snapshotDifferences } from '../fleet/filesystem-snapshot.ts';
 import { type Ended, endedAs, ofKind } from './fleet-cli.ts';
-import { clusterNodes, on, serviceStarts } from './lab.ts';
+import { clusterNodes, on, remains, serviceStarts } from './lab.ts';
 import { startUpgradeLab, type UpgradeLab } from './upgrade-lab.ts';
 
 /** Releases come from where they are published, checked against the published sums; another k3s_version is an upgrade. */
@@ -105,6 +105,26 @@ describe('one server and an agent, root logged in, releases from a server', () =
       expect(ofKind(up.events, 'host-failed')[0]?.error.message).toContain('v1.29');
       expect(endedAs(up.events, 'changed')).toEqual([]);
     });
+  });
+
+  test('the disk fills up while the data is saved: the server goes on as it was, and so does the agent', async () => {
+    const before = await Promise.all(lab.nodes.nodes.map((node) => serviceStarts(lab, node)));
+    // A disk that has room until it is written to.
+    const copies = '/var/lib/rancher/k3s/server/fleet-copies';
+    await on(lab, 'server-1', `mkdir ${copies} && mount -t tmpfs -o size=4k tmpfs ${copies}`);
+    await lab.write({ k3s_version: next });
+    const up = await lab.cli.up({ expect: 1 });
+    await on(lab, 'server-1', `umount ${copies} && rmdir ${copies}`);
+    const failed = ofKind(up.events, 'host-failed');
+    expect(failed.map(({ host, error }) => [host, error.step])).toEqual([['server-1', 'k3s_saved_before']]);
+    expect(failed[0]?.error.message).toMatch(/failed with exit status[\s\S]*\b0 KiB are free for it/);
+    expect(await lab.versions()).toEqual({ 'server-1': old, 'agent-1': old });
+    expect(await lab.cordoned()).toEqual([]);
+    expect(await Promise.all(lab.nodes.nodes.map((node) => serviceStarts(lab, node)))).toEqual(before);
+    for (const node of lab.nodes.nodes) {
+      expect(await remains(lab, node), node.name).toEqual([]);
+      await on(lab, node, 'rm -r /usr/local/bin/.k3s-staged-by-fleet');
+    }
   });
 
   describe('k3s_version is edited', () => {
