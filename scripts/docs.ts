@@ -8,10 +8,13 @@ import { fileURLToPath } from 'node:url';
 import { eventJsonSchema } from '../src/engine/event.ts';
 import { airgapBundleJsonSchema } from '../src/facts/airgap-bundle.ts';
 import { inventorySchema } from '../src/inventory/inventory-schema.ts';
+import { playbookJsonSchema } from '../src/playbook/schema.ts';
+import { withPlaybookSteps } from '../src/playbook/step-library.ts';
+import * as fleetSteps from '../src/steps/registry.ts';
 import { commandsPage, exitCodesPage } from './reference/commands-page.ts';
 import { errorsPage } from './reference/errors-page.ts';
 import { eventsPage } from './reference/events-page.ts';
-import { playbookJsonSchema } from './reference/playbook-schema.ts';
+import { jsonOfShortLines } from './reference/json.ts';
 import { stepsPages } from './reference/steps-pages.ts';
 import { variablesPage } from './reference/variables-page.ts';
 
@@ -20,6 +23,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 /** Every generated file by its path. */
 function generated(): ReadonlyMap<string, string> {
   const json = (value: object): string => `${JSON.stringify(value, undefined, 2)}\n`;
+  const steps = withPlaybookSteps(fleetSteps).allSteps;
   return new Map([
     ['docs/reference/commands.md', commandsPage()],
     ['docs/reference/variables.md', variablesPage()],
@@ -30,7 +34,7 @@ function generated(): ReadonlyMap<string, string> {
     ['schemas/airgap-bundle.schema.json', json(airgapBundleJsonSchema())],
     ['schemas/events.schema.json', json(eventJsonSchema())],
     ['schemas/inventory.schema.json', json(inventorySchema())],
-    ['schemas/playbook.schema.json', json(playbookJsonSchema())],
+    ['schemas/playbook.schema.json', jsonOfShortLines(playbookJsonSchema(steps))],
   ]);
 }
 

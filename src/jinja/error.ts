@@ -17,3 +17,15 @@ export class TemplateError extends Error {
     super(message);
   }
 }
+
+/** Gives an error the offset of the expression that raised it, unless something inside knows better. */
+export function locate<T>(at: number | undefined, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof TemplateError && error.offset === undefined && at !== undefined) {
+      throw new TemplateError(error.kind, error.message, at);
+    }
+    throw error;
+  }
+}

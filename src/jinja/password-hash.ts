@@ -1,8 +1,8 @@
 import { createHash, randomInt } from 'node:crypto';
 import { hashSync as bcrypt } from 'bcryptjs';
 import type { FilterArguments } from './arguments.ts';
+import type { Budget } from './budget.ts';
 import { TemplateError } from './error.ts';
-import type { Budget } from './evaluator.ts';
 import { CRYPT_LETTERS, cryptLetters, shaCrypt } from './sha-crypt.ts';
 
 interface Algorithm {

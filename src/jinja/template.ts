@@ -1,12 +1,14 @@
 import { Secret } from '../core/secret.ts';
+import { Budget } from './budget.ts';
 import { type ControlMachine, PATH_FILTERS, PATH_TESTS } from './control-machine.ts';
 import { TemplateError } from './error.ts';
-import { Budget, Evaluator, type Filter, type Surroundings, type Test } from './evaluator.ts';
+import { Evaluator, type Filter, type Surroundings, type Test } from './evaluator.ts';
 import { DATA_FILTERS } from './filters-data.ts';
 import { TEXT_FILTERS } from './filters-text.ts';
 import { IP_FILTERS } from './ip.ts';
 import { NOT_LITERAL, parseLiteral } from './literal.ts';
 import { parseExpression, parseTemplate } from './parser.ts';
+import { Renderer } from './renderer.ts';
 import type { Block, Expression } from './syntax.ts';
 import { TESTS as VALUE_TESTS } from './tests.ts';
 import { TIME_FILTERS } from './time.ts';
@@ -96,7 +98,7 @@ export function renderTemplate(text: string, scope: TemplateScope): unknown {
   const block = remembered(parsed, newlines === 0 ? text : text.slice(0, -1), parseTemplate);
   return withBudget((budget) => {
     const surroundings = new ScopeSurroundings(scope, budget);
-    const parts = new Evaluator(surroundings).render(block);
+    const parts = new Renderer(new Evaluator(surroundings)).render(block);
     const result = resultOf(block, parts, newlines);
     if (result === OMIT) return undefined;
     return surroundings.touchedSecret ? hide(result) : result;

@@ -1,8 +1,9 @@
 import { FilterArguments } from './arguments.ts';
 import { TemplateError } from './error.ts';
-import { contains, type Evaluator, type Test } from './evaluator.ts';
+import type { Evaluator, Test } from './evaluator.ts';
 import { toBoolean } from './filters-text.ts';
 import { parseNetwork } from './ip.ts';
+import { contains } from './operators.ts';
 import { compileRegex, firstMatch } from './regex.ts';
 import {
   Callable,

@@ -20,6 +20,11 @@ export class Undefined {
   }
 }
 
+/** @throws TemplateError for the first value that is undefined */
+export function requireDefined(values: readonly unknown[]): void {
+  for (const value of values) if (value instanceof Undefined) throw value.error();
+}
+
 /** A Python float that happens to be whole: `1.0` prints as `1.0`, which a JavaScript number cannot say. */
 export class WholeFloat {
   constructor(readonly value: number) {}
