@@ -11,6 +11,9 @@ const resumedFromBytes = 1024 * 1024;
 /** From this size on the sum is made while the file arrives: a slow processor needs as long for it as a line for the bytes. */
 const summedAlongFromBytes = 8 * 1024 * 1024;
 
+/** So much of a file may wait in memory for the disk while it arrives; each time costs the disk a flush of its cache. */
+const flushedEveryBytes = 64 * 1024 * 1024;
+
 /** Where a file waits on a host until all of it is there; the same for the same bytes, so that a later attempt finds it. */
 export function stagedBeside(path: string, sha256: string): string {
   return `${stagedPrefix(path)}${sha256.slice(0, 16)}.part`;
@@ -59,22 +62,43 @@ const filledThenSummed = sh`if [ "$have" -lt "$want" ]; then fill || exit $?; fi
 sum=$(summed < "$part")`;
 
 /**
- * A reader goes through the part behind the writer, and once more when the writer has ended: what was the end of the file then is the
- * end of it. It reads what the file has, not what was sent. A writer that ended is no process any more, since a shell that waits for
- * one child (the sum) takes in the others too.
+ * A reader goes through the part behind the writer, as often as a line tells it to, and once more when the last line says with what status
+ * the writer ended: what was the end of the file then is the end of it. It reads what the file has, not what was sent. What lies in
+ * memory only goes to the disk meanwhile, so that the end waits for little of it and a database on the same disk never for all of it;
+ * what is left goes while the rest is summed.
  */
-const filledAndSummed = sh`: >> "$part"; exec 3<&0 5>&1
+const filledAndSummed = sh`: >> "$part"
+beat() {
+  flushed=$have
+  while sleep 0.1 || sleep 1; do
+    echo
+    now=$(stat -c %s -- "$part")
+    [ "$((now - flushed))" -lt ${flushedEveryBytes} ] || { sync -d "$part"; flushed=$now; }
+  done
+}
+exec 3<&0 5>&1
 sum=$(
-  writer=; if [ "$have" -lt "$want" ]; then fill <&3 >&5 & writer=$!; fi
-  { while :; do
-    is_over=1; [ -z "$writer" ] || ! kill -0 "$writer" 2> /dev/null || is_over=
-    cat <&4
-    [ -z "$is_over" ] || break
-    sleep 0.05 2> /dev/null || sleep 1
-  done; } 4< "$part" | summed
-  [ -z "$writer" ] || wait "$writer"
-) || exit $?
-exec 3<&- 5>&-`;
+  {
+    over=0
+    if [ "$have" -lt "$want" ]; then
+      beat 2> /dev/null 3<&- 5>&- & beat=$!
+      (fill) <&3 >&5 || over=$?
+      kill "$beat"
+    fi
+    echo "$over"
+    [ "$over" != 0 ] || sync -d "$part" 2> /dev/null
+  } | {
+    {
+      while read -r over; do
+        cat <&4
+        [ -z "$over" ] || break
+      done
+      [ "$over" = 0 ] || echo "over \${over:-1}" >&6
+    } 4< "$part" | summed
+  } 6>&1
+)
+exec 3<&- 5>&-
+case "$sum" in over*) sum=\${sum#over }; exit "\${sum%%[!0-9]*}" ;; esac`;
 
 /** Checks `$part`, whose sum is `$sum`, and renames it. */
 function landPart(upload: Upload, file: LocalFile): ShellScript {

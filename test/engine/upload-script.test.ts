@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { sh } from '../../src/core/shell.ts';
+import { lines, sh } from '../../src/core/shell.ts';
 import type { Upload } from '../../src/engine/action.ts';
 import { exits, receiveScript, stagedBeside } from '../../src/engine/upload-script.ts';
 
@@ -36,6 +36,8 @@ describe.each(shells.map((words) => [words.join(' '), words] as const))('in %s',
       readonly sent?: Buffer;
       readonly fill?: typeof takesIn;
       readonly validate?: Upload['validate'];
+      /** Run before the script, in the same shell. */
+      readonly prelude?: typeof takesIn;
     } = {},
   ) => {
     const path = join(folder, 'own.tar');
@@ -52,7 +54,7 @@ describe.each(shells.map((words) => [words.join(' '), words] as const))('in %s',
     const file = { path: '/own.tar', sha256: sum(content), size: content.length };
     const part = stagedBeside(path, file.sha256);
     if (given.arrived !== undefined) writeFileSync(part, given.arrived);
-    const script = receiveScript(upload, file, given.fill ?? takesIn).text;
+    const script = lines(given.prelude ?? sh``, receiveScript(upload, file, given.fill ?? takesIn)).text;
     const [program = 'sh', ...options] = shell;
     const child = spawn(program, [...options, '-c', script], { stdio: 'pipe' });
     let said = '';
@@ -119,5 +121,19 @@ describe.each(shells.map((words) => [words.join(' '), words] as const))('in %s',
       expect(said).toMatch(/differ|EOF/);
       expect(readdirSync(folder)).toEqual([]);
     });
+  });
+
+  it('a very large file goes to the disk while it arrives', async () => {
+    const content = Buffer.alloc(64 * 1024 * 1024 + 1, 'x');
+    const flushed = join(folder, 'flushed');
+    const { code, said, path } = await receiving(content, {
+      prelude: sh`sync() { echo "$*" >> ${flushed}; command sync "$@"; }`,
+      sent: content.subarray(1),
+      // The last byte comes when the rest was sent to the disk, or never.
+      fill: sh`cat >> "$part"; until [ -s ${flushed} ]; do sleep 0.1; done; printf x >> "$part"`,
+    });
+    expect({ code, said }).toEqual({ code: 0, said: 'have 0\n' });
+    expect(readFileSync(path).equals(content)).toBe(true);
+    expect(readFileSync(flushed, 'utf8')).toMatch(/^-d .*\.part\n/);
   });
 });
