@@ -5,7 +5,7 @@ import { finished } from 'node:stream/promises';
 import { FleetError } from '../core/errors.ts';
 import { bundleListName } from '../facts/airgap-bundle.ts';
 import { mustHaveList } from './bundle-list.ts';
-import { signatureName } from './signature.ts';
+import { signatureNames } from './signature.ts';
 import { readTar, tarEnd, tarHeader, tarPadding } from './tar.ts';
 
 const readSize = 1024 * 1024;
@@ -22,7 +22,8 @@ export async function packBundle(
 ): Promise<readonly string[]> {
   const { files, madeAt } = await mustHaveList(folder);
   const out = new Parts(path, splitBytes);
-  const extra = (await stat(join(folder, signatureName)).catch(() => undefined)) ? [signatureName] : [];
+  const inFolder = await readdir(folder);
+  const extra = signatureNames.filter((name) => inFolder.includes(name));
   for (const name of [...files.map((file) => file.path), ...extra, bundleListName]) {
     const source = join(folder, name);
     const found = await stat(source).catch((cause) => {

@@ -2,7 +2,7 @@ import { rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { FleetError } from '../core/errors.ts';
 import { listOf, mustHaveList, writeList } from './bundle-list.ts';
-import { signatureName } from './signature.ts';
+import { signatureNames } from './signature.ts';
 
 /**
  * Removes the files of all releases but the newest `keep` from a bundle, and from its list first: a crash in between
@@ -22,7 +22,7 @@ export async function pruneBundle(folder: string, keep: number): Promise<readonl
   const gone = bundle.versions.slice(0, Math.max(0, bundle.versions.length - keep));
   if (gone.length === 0) return [];
   const isGone = (version: string | undefined): boolean => version !== undefined && gone.includes(version);
-  await rm(join(folder, signatureName), { force: true });
+  for (const name of signatureNames) await rm(join(folder, name), { force: true });
   const kept = bundle.files.filter(({ version }) => !isGone(version));
   await writeList(folder, listOf(kept, bundle.origin, new Date(bundle.madeAt)));
   const dropped = bundle.files.filter(({ version }) => isGone(version)).map(({ path }) => join(folder, path));

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { FleetError } from '../core/errors.ts';
 import { readNamedFile } from '../core/readable.ts';
 import type { Web } from '../engine/web.ts';
@@ -9,6 +9,7 @@ import { policyKeyUrl, policyRepository, type SelinuxTarget } from '../k3s/selin
 import { writeWhole } from './bundle-list.ts';
 import { type PullPlace, pullFile, settled } from './pull-place.ts';
 import { newestOf, packagesOf, type RpmPackage, satisfies } from './rpm-repository.ts';
+import { rpmSignature, signingKeys } from './rpm-signature.ts';
 
 /** Whose SELinux packages are wanted, and where they are. */
 export interface SelinuxWish {
@@ -32,12 +33,46 @@ export async function pullSelinux(
   place: PullPlace,
 ): Promise<readonly BundleFile[]> {
   const files = await settled(
-    wish.targets.map(async (target) => [
-      ...(await pullPackages(wish, target, web, place)),
-      ...(await pullKeys(wish, target, web, place)),
-    ]),
+    wish.targets.map(async (target) => {
+      const packages = await pullPackages(wish, target, web, place);
+      const keys = await pullKeys(wish, target, web, place);
+      await checkSigners(target, packages, keys, place);
+      return [...packages, ...keys.map(({ file }) => file)];
+    }),
   );
   return files.flat();
+}
+
+/**
+ * What the nodes will not take is no part of a bundle. What is signed by a key that was not given (the distribution's, which its hosts
+ * have) is theirs to check.
+ */
+async function checkSigners(
+  target: SelinuxTarget,
+  packages: readonly BundleFile[],
+  keys: readonly PulledKey[],
+  place: PullPlace,
+): Promise<void> {
+  if (keys.length === 0) return;
+  const known = keys.flatMap(({ text }) => signingKeys(text));
+  for (const { path } of packages) {
+    const name = basename(path);
+    const signature = await rpmSignature(join(place.folder, path), known);
+    if (signature.verdict === 'none')
+      throw unusable(
+        target,
+        `${name} is not signed, and nodes take none but signed ones where the bundle has a key`,
+        'Sign it (rpmsign --addsign), or name a repository that has it signed.',
+      );
+    if (signature.verdict === 'wrong')
+      throw unusable(target, `${name} is not what was signed: ${signature.because}`, 'Check the repository.');
+    if (signature.verdict === 'foreign')
+      place.onNote(
+        `${target}: ${name} is signed by key ${signature.keyId.toUpperCase()}, which is none of those given (--rpm-key): nodes check it by the keys of their distribution`,
+      );
+    if (signature.verdict === 'unread')
+      place.onNote(`${target}: who signed ${name} is for the nodes to check: ${signature.because}`);
+  }
 }
 
 async function pullPackages(
@@ -97,17 +132,24 @@ function checkRelations(target: SelinuxTarget, packages: ReadonlyMap<string, Rpm
   }
 }
 
+/** A key as it is in the bundle, and what it says. */
+interface PulledKey {
+  readonly file: BundleFile;
+  readonly text: string;
+}
+
 async function pullKeys(
   wish: SelinuxWish,
   target: SelinuxTarget,
   web: Web,
   place: PullPlace,
-): Promise<readonly BundleFile[]> {
+): Promise<readonly PulledKey[]> {
   // Whoever has a mirror of the packages says what these are signed with.
   const keys = [...(wish.policyUrl === undefined ? [policyKeyUrl] : []), ...wish.keys];
-  if (keys.length === 0) place.onNote(`${target}: no key: nodes will not check who signed these packages`);
+  if (keys.length === 0)
+    place.onNote(`${target}: no key: neither here nor on the nodes is checked who signed these packages`);
   return settled(
-    keys.map(async (from, index): Promise<BundleFile> => {
+    keys.map(async (from, index): Promise<PulledKey> => {
       const text = /^https?:/.test(from)
         ? await place.limit(() => web.text(from))
         : await readNamedFile(from);
@@ -122,7 +164,15 @@ async function pullKeys(
       await writeWhole(join(place.folder, path), text);
       const bytes = Buffer.from(text);
       const sha256 = createHash('sha256').update(bytes).digest('hex');
-      return { path, kind: 'rpm-key', system: target, sizeBytes: bytes.length, sha256, origin: from };
+      const file = {
+        path,
+        kind: 'rpm-key',
+        system: target,
+        sizeBytes: bytes.length,
+        sha256,
+        origin: from,
+      } as const;
+      return { file, text };
     }),
   );
 }

@@ -18,7 +18,7 @@ import { type PullPlace, type PullProgress, pullFile, refuseTwice, settled } fro
 import { pullSelinux, type SelinuxWish } from './pull-selinux.ts';
 import type { RegistriesFile } from './registries-file.ts';
 import { Registries } from './registry.ts';
-import { signatureName, signed } from './signature.ts';
+import { signatureName, signatureNames, signed } from './signature.ts';
 
 /** What a bundle shall hold, and where it comes from. */
 export interface PullWish {
@@ -100,7 +100,7 @@ export async function pullBundle(
   const kept = others.filter((file) => !outdated.includes(file));
   const bundle = listOf([...kept, ...files], wish.artifactUrl, new Date());
   // A signature of the list as it was must not outlive it.
-  await rm(join(wish.folder, signatureName), { force: true });
+  for (const name of signatureNames) await rm(join(wish.folder, name), { force: true });
   const text = await writeList(wish.folder, bundle);
   if (wish.signKeyFile !== undefined) {
     await writeWhole(join(wish.folder, signatureName), await signed(text, wish.signKeyFile));

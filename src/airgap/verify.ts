@@ -4,7 +4,7 @@ import { localFile } from '../engine/local-file.ts';
 import { bundleListName, isBundlesOwn } from '../facts/airgap-bundle.ts';
 import { airgapFolder } from '../facts/airgap-folder.ts';
 import { airgapInspection, bundleOf } from '../facts/airgap-inspection.ts';
-import { isSignedBy, signatureName } from './signature.ts';
+import { type ListSignature, listSignature, signatureNames } from './signature.ts';
 
 /** One thing that was found of a file of an airgap folder. */
 export interface FileVerdict {
@@ -18,7 +18,7 @@ export interface FolderVerdict {
   readonly kind: 'bundle' | 'made by hand';
   readonly files: readonly FileVerdict[];
   /** Whether the list is signed by the key that was asked for; `undefined` where none was. */
-  readonly signature: 'right' | 'missing' | 'wrong' | undefined;
+  readonly signature: ListSignature | undefined;
   /** Nothing is missing, damaged, unlisted among a bundle's releases, or wrongly signed. */
   readonly isRight: boolean;
 }
@@ -64,7 +64,7 @@ export async function verifyFolder(folder: string, verifyKeyFile?: string): Prom
           };
     }),
   );
-  const own = new Set([bundleListName, signatureName]);
+  const own = new Set([bundleListName, ...signatureNames]);
   const extra = there
     .filter(({ name }) => !listed.has(name) && !own.has(name))
     .map(
@@ -91,7 +91,5 @@ async function signatureState(
 ): Promise<FolderVerdict['signature']> {
   if (keyFile === undefined) return undefined;
   const list = await readFile(join(folder, bundleListName), 'utf8').catch(() => '');
-  const signature = await readFile(join(folder, signatureName), 'utf8').catch(() => undefined);
-  if (signature === undefined) return 'missing';
-  return (await isSignedBy(list, signature, keyFile)) ? 'right' : 'wrong';
+  return listSignature(folder, list, keyFile);
 }

@@ -119,7 +119,7 @@ async function versionsOf(
 
 /** Steps of a k3s node work beside the running k3s, but for those that stop it. Of all others nobody knows. */
 function disrupts(step: string): boolean {
-  return step === 'k3s_service' || !step.startsWith('k3s_');
+  return step === 'k3s_service' || step === 'k3s_policy_boot' || !step.startsWith('k3s_');
 }
 
 /** What is left to do on a host. Where its steps cannot say, for now, it is taken for the most. */

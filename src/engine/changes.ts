@@ -114,6 +114,7 @@ export class Changes {
           return String(known?.value);
         },
         onAction: this.context.onAction,
+        afterReboot: this.context.afterReboot,
       },
     );
   }

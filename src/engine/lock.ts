@@ -33,6 +33,16 @@ export class Locks {
     return held;
   }
 
+  /**
+   * Takes the lock of a host again that was rebooted, for a reboot ends every lock.
+   * @throws FleetError LOCKED where another run was faster
+   */
+  async takeAgain(host: string): Promise<void> {
+    const sessions = [...this.#held.keys()].filter((session) => session.host === host);
+    for (const session of sessions) this.#held.delete(session);
+    await Promise.all(sessions.map((session) => this.acquire(session)));
+  }
+
   async #take(session: HostSession): Promise<void> {
     let [answer] = await session.batch([{ script: takeScript(this.#owner, '') }], { deadlineMs: 30_000 });
     const holder = answer?.code === heldByAnother ? answer.stdout.trim() : '';

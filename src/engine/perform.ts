@@ -47,6 +47,8 @@ export interface PerformContext {
   readonly controlAnswer: (fact: ControlFact<string>) => Promise<string>;
   /** Called whenever something on the host is about to change. */
   readonly onAction: () => void;
+  /** Called when a host is back from its reboot, before anything else is done to it. */
+  readonly afterReboot: (host: string) => Promise<void>;
 }
 
 /** One thing to do, in order: an action of a piece of work, or looking at that work's facts again. */
@@ -233,6 +235,7 @@ class Performance {
       case 'reboot':
         work.onWaiting('the host to come back from its reboot', action.because, action.deadlineMs);
         await rebootHost(session, action, signal);
+        await this.#context.afterReboot(session.host);
         return;
       case 'save':
         await saveFile(action);

@@ -64,6 +64,8 @@ export interface RunContext {
   /** Takes the lock of a host before the first change to it. @throws FleetError LOCKED */
   readonly beforeChange: (session: HostSession) => Promise<void>;
   readonly onAction: () => void;
+  /** Called when a host is back from a reboot by this run: what the run keeps there until the next boot is gone. */
+  readonly afterReboot: (host: string) => Promise<void>;
   /** What is at work on hosts right now, `host: task`. */
   readonly running: Set<string>;
   readonly extraVars: Readonly<Record<string, unknown>>;

@@ -246,6 +246,7 @@ class FleetRun implements Run {
         this.#lookedAt = undefined;
         this.#foreseen.clear();
       },
+      afterReboot: (host) => this.#locks.takeAgain(host),
       running: this.#running,
       extraVars: this.#options.extraVars ?? {},
       ...(this.#options.decrypt === undefined ? {} : { decrypt: this.#options.decrypt }),

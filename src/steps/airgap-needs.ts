@@ -98,6 +98,8 @@ export interface AirgapSituation {
   readonly freeForImages: FreeSpaceKiB;
   readonly freeForBinary: FreeSpaceKiB;
   readonly selinux: SelinuxPolicy;
+  /** For what comes into force with a reboot only. */
+  readonly mayReboot: boolean;
   readonly os: HostFacts['os'];
   /** Charts and manifests are for servers. */
   readonly isServer: boolean;
@@ -185,11 +187,11 @@ function policyFilesIn(folder: readonly AirgapFile[]): readonly AirgapFile[] {
   return folder.filter(({ name }) => name.startsWith('selinux/') || name.endsWith('.rpm'));
 }
 
-function selinuxFaults({ selinux, folder, os }: AirgapSituation): readonly string[] {
+function selinuxFaults({ selinux, mayReboot, folder, os }: AirgapSituation): readonly string[] {
   if (selinux.mode !== 'enforcing' || selinux.installed.includes('k3s-selinux')) return [];
-  if (selinux.isTransactional === true) return [transactionalFault];
-  if (packagesFor(folder, os).some((file) => baseName(file).startsWith('k3s-selinux-'))) return [];
-  return [`k3s-selinux-*.rpm for ${os.prettyName} is missing, which a node that enforces SELinux needs`];
+  if (!packagesFor(folder, os).some((file) => baseName(file).startsWith('k3s-selinux-')))
+    return [`k3s-selinux-*.rpm for ${os.prettyName} is missing, which a node that enforces SELinux needs`];
+  return selinux.isTransactional === true && !mayReboot ? [transactionalFault] : [];
 }
 
 function spaceFaults(

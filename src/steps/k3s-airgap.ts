@@ -6,7 +6,13 @@ import { type SelinuxPolicy, selinuxPolicy } from '../facts/k3s-selinux-policy.t
 import { type FreeSpaceKiB, freeSpace } from '../facts/preflight.ts';
 import { archOf } from '../k3s/version.ts';
 import { type AirgapSeen, airgapFaults, airgapQuestions, imagesFolderOf } from './airgap-needs.ts';
+import { flag, optional } from './arguments.ts';
 import { k3sNode } from './k3s-node.ts';
+
+const args = Type.Object(
+  { allow_reboot: optional(flag('Whether a node may be rebooted for what it needs. Default false.')) },
+  { additionalProperties: false },
+);
 
 interface Seen extends AirgapSeen {
   readonly freeForImages: FreeSpaceKiB;
@@ -16,12 +22,12 @@ interface Seen extends AirgapSeen {
 }
 
 /** Changes nothing: it keeps a run from beginning that could not end well. */
-export const k3sAirgapStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
+export const k3sAirgapStep = defineStep<typeof args, Seen>({
   name: 'k3s_airgap',
   summary:
     'airgap_dir has, whole and for the right release, everything that this node needs of it, and the node has room for it; nothing is sent before that is so.',
   readsOnly: true,
-  args: Type.Object({}, { additionalProperties: false }),
+  args,
   examples: ['- k3s_airgap:\n'],
   look(_args, host) {
     return {
@@ -32,7 +38,7 @@ export const k3sAirgapStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
       facts: ask(hostFacts),
     };
   },
-  plan(seen, _args, host): Plan<Seen> {
+  plan(seen, args, host): Plan<Seen> {
     const node = k3sNode(host);
     const { airgapDir } = node.settings;
     if (airgapDir === undefined) return unchanged('airgap_dir is not set');
@@ -54,6 +60,7 @@ export const k3sAirgapStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
       freeForImages: seen.freeForImages,
       freeForBinary: seen.freeForBinary,
       selinux: seen.selinux,
+      mayReboot: args.allow_reboot === true,
       os: seen.facts.os,
       isServer: node.role === 'server',
       hasOwnScript: node.settings.k3sInstallScript !== undefined,

@@ -76,12 +76,17 @@ export const k3sBinaryStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
   },
 });
 
-/** By rename, with a time of its own: newer than what runs, whenever it was brought here. */
+/**
+ * By rename, with a time of its own: newer than what runs, whenever it was brought here. SELinux goes by the label of the file, which a
+ * rename leaves as it was beside its place: k3s would not run in its own domain.
+ * @see https://github.com/k3s-io/k3s-selinux (k3s.fc: container_runtime_exec_t)
+ */
 function swap(waiting: string): Action {
   return {
     kind: 'run',
     what: `put the binary that waits beside it in the place of ${binaryPath}`,
-    script: sh`touch ${waiting} && mv -f ${waiting} ${binaryPath} && rm -rf ${stagedFolder}`,
+    script: sh`touch ${waiting} && mv -f ${waiting} ${binaryPath} && rm -rf ${stagedFolder} || exit 1
+if [ -e /sys/fs/selinux/enforce ] && command -v restorecon > /dev/null 2>&1; then restorecon ${binaryPath}; fi`,
   };
 }
 

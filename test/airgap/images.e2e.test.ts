@@ -22,6 +22,7 @@ import type { WebOptions } from '../../src/engine/web.ts';
 import { provideDocker, runCommand } from '../fleet/docker.ts';
 import { type Certificate, makeCertificate } from '../fleet/release-server.ts';
 import { type FaultFront, startFaultFront } from './fault-front.ts';
+import { type FreshBundle, freshBundle, withoutReleases } from './fresh-bundle.ts';
 import {
   type Registry,
   skopeo,
@@ -46,6 +47,7 @@ let place: string;
 let certificate: Certificate;
 let registry: Registry;
 let front: FaultFront;
+let bundle: FreshBundle;
 let root: string;
 let folder: string;
 let options: WebOptions;
@@ -72,36 +74,19 @@ afterAll(async () => {
   rmSync(place, { recursive: true, force: true });
 });
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), 'fleet-images-'));
-  folder = join(root, 'bundle');
-  process.env.FLEET_CACHE = join(root, 'cache');
-  process.env.DOCKER_CONFIG = join(root, 'docker');
+  bundle = freshBundle();
+  ({ root, folder } = bundle);
 });
-afterEach(() => {
-  front.heal();
-  delete process.env.FLEET_CACHE;
-  delete process.env.DOCKER_CONFIG;
-  rmSync(root, { recursive: true, force: true });
-});
+afterEach(() => front.heal());
 
-const wish = (images: readonly string[], more: Partial<PullWish> = {}): PullWish => ({
-  folder,
-  versions: [],
-  architectures: ['amd64'],
-  artifactUrl: 'https://127.0.0.1:1',
-  installScript: join(place, 'install.sh'),
-  atOnce: 3,
-  images: images.map(parseImageName),
-  ...more,
-});
 const pull = (
   images: readonly string[],
   more: Partial<PullWish> = {},
   onProgress: (progress: PullProgress) => void = () => {},
-) => {
-  writeFileSync(join(place, 'install.sh'), '#!/bin/sh\n# INSTALL_K3S_EXEC\n');
-  return pullBundle(wish(images, more), options, { onProgress });
-};
+) =>
+  pullBundle({ ...withoutReleases(bundle), images: images.map(parseImageName), ...more }, options, {
+    onProgress,
+  });
 const frontHost = (): string => front.origin.slice('https://'.length);
 const blobBytes = (): number =>
   front.requests.filter(({ path }) => path.includes('/blobs/')).reduce((sum, { bytes }) => sum + bytes, 0);

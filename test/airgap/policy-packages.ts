@@ -35,13 +35,13 @@ build k3s-selinux 1.6 'Requires: container-selinux >= 2.2'`,
   return folder;
 }
 
+/** A script after which whoever asks is told that SELinux enforces, until the next boot. */
+export const otherSysFs = `mkdir -p /run/other-sys-fs && cd /run/other-sys-fs && mount -t tmpfs none .
+cd /run/other-sys-fs && mkdir cgroup selinux && echo 1 > selinux/enforce
+mount --rbind /sys/fs/cgroup cgroup && mount --rbind . /sys/fs; cd /`;
+
 /** The kernel has no SELinux; whoever asks it is told that it enforces. Until the node's next boot. */
 export async function enforceSelinux(nodes: FakeFleet, node: FakeNode): Promise<void> {
-  const { code, stderr } = await nodes.exec(
-    node,
-    `set -e; mkdir -p /run/other-sys-fs && cd /run/other-sys-fs && mount -t tmpfs none .
-cd /run/other-sys-fs && mkdir cgroup selinux && echo 1 > selinux/enforce
-mount --rbind /sys/fs/cgroup cgroup && mount --rbind . /sys/fs`,
-  );
+  const { code, stderr } = await nodes.exec(node, `set -e; ${otherSysFs}`);
   if (code !== 0) throw new Error(`SELinux cannot be made believe: ${stderr}`);
 }

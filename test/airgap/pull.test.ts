@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, type KeyPairKeyObjectResult } from 'node:crypto';
 import {
   appendFileSync,
   existsSync,
@@ -9,10 +9,12 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Ajv } from 'ajv';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { packBundle, unpackBundle } from '../../src/airgap/pack.ts';
 import { pruneBundle } from '../../src/airgap/prune.ts';
 import { type PullWish, pullBundle } from '../../src/airgap/pull.ts';
@@ -23,6 +25,7 @@ import type { WebOptions } from '../../src/engine/web.ts';
 import { airgapBundleJsonSchema } from '../../src/facts/airgap-bundle.ts';
 import { mustParseVersion } from '../../src/k3s/version.ts';
 import { type ReleaseServer, startReleaseServer } from '../fleet/release-server.ts';
+import { freshBundle } from './fresh-bundle.ts';
 import { releasesIn, sha256 } from './releases-folder.ts';
 
 const old = 'v1.33.4+k3s1';
@@ -52,16 +55,12 @@ afterAll(async () => {
 });
 
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), 'fleet-airgap-'));
-  folder = join(root, 'bundle');
-  process.env.FLEET_CACHE = join(root, 'cache');
+  ({ root, folder } = freshBundle());
 });
 
 afterEach(() => {
   server.heal();
   server.requests.length = 0;
-  delete process.env.FLEET_CACHE;
-  rmSync(root, { recursive: true, force: true });
 });
 
 const wish = (more: Partial<PullWish> = {}): PullWish => ({
@@ -102,6 +101,30 @@ describe('pull', () => {
     expect(readdirSync(folder, { recursive: true }).filter((name) => String(name).endsWith('.part'))).toEqual(
       [],
     );
+  });
+
+  it('goes through the proxy that HTTPS_PROXY names', async () => {
+    const asked: (string | undefined)[] = [];
+    const { port } = new URL(server.releasesUrl);
+    const proxy = createServer().on('connect', ({ url }, socket) => {
+      asked.push(url);
+      const beyond = connect(Number(port), '127.0.0.1', () => socket.write('HTTP/1.1 200 OK\r\n\r\n'));
+      beyond.on('error', () => socket.destroy()).pipe(socket);
+      socket.on('error', () => beyond.destroy()).pipe(beyond);
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+    const at = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+    for (const name of ['HTTPS_PROXY', 'https_proxy']) vi.stubEnv(name, at);
+    for (const name of ['NO_PROXY', 'no_proxy']) vi.stubEnv(name, '');
+    try {
+      await pull();
+    } finally {
+      vi.unstubAllEnvs();
+      proxy.closeAllConnections();
+      proxy.close();
+    }
+    expect(new Set(asked)).toEqual(new Set([`127.0.0.1:${port}`]));
+    expect((await verifyFolder(folder)).isRight).toBe(true);
   });
 
   it('goes on at the byte where a connection was cut, many times over', async () => {
@@ -250,8 +273,11 @@ describe('verify', () => {
     ]);
   });
 
-  it('trusts a list that is signed by the key, and no other', async () => {
-    const keys = [generateKeyPairSync('ed25519'), generateKeyPairSync('ed25519')].map((pair, index) => {
+  it.each<[string, () => KeyPairKeyObjectResult]>([
+    ['Ed25519', () => generateKeyPairSync('ed25519')],
+    ['P-256, as cosign has them,', () => generateKeyPairSync('ec', { namedCurve: 'P-256' })],
+  ])('trusts a list that is signed by the key of %s and no other', async (_kind, pairOf) => {
+    const keys = [pairOf(), pairOf()].map((pair, index) => {
       const at = (kind: string): string => join(root, `${index}.${kind}`);
       writeFileSync(at('key'), pair.privateKey.export({ type: 'pkcs8', format: 'pem' }));
       writeFileSync(at('pub'), pair.publicKey.export({ type: 'spki', format: 'pem' }));
@@ -267,9 +293,7 @@ describe('verify', () => {
     expect(await verifyFolder(folder, mine.pub)).toMatchObject({ signature: 'wrong', isRight: false });
     await pull();
     expect(await verifyFolder(folder, mine.pub)).toMatchObject({ signature: 'missing', isRight: false });
-    await expect(verifyFolder(folder, join(root, 'nowhere'))).resolves.toMatchObject({
-      signature: 'missing',
-    });
+    await expect(verifyFolder(folder, join(root, 'nowhere'))).rejects.toMatchObject({ code: 'SIGN_KEY' });
     await pull({ signKeyFile: mine.key });
     await expect(verifyFolder(folder, list)).rejects.toMatchObject({ code: 'SIGN_KEY' });
   });

@@ -2,10 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash, createPrivateKey, randomUUID, sign, X509Certificate } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:https';
-import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { tarEnd, tarHeader, tarPadding } from '../../src/airgap/tar.ts';
+import { untilSaid } from '../fleet/awaited.ts';
 import { runCommand } from '../fleet/docker.ts';
 import { provideProgram } from '../fleet/machine.ts';
 import type { Certificate } from '../fleet/release-server.ts';
@@ -43,7 +44,6 @@ export async function startRegistry(
     writeFileSync(join(place, name), content);
     return join(place, name);
   };
-  const port = await freePort();
   const auth =
     readers === 'everybody'
       ? ''
@@ -52,15 +52,10 @@ export async function startRegistry(
         : `auth:\n  token:\n    realm: ${readers.tokenUrl}\n    service: ${service}\n    issuer: ${issuer}\n    rootcertbundle: ${put('ca.crt', certificate.ca)}\n`;
   const config = put(
     'config.yml',
-    `version: 0.1\nlog: {level: error}\nstorage:\n  filesystem: {rootdirectory: ${images}}\nhttp:\n  addr: 127.0.0.1:${port}\n  tls:\n    certificate: ${put('tls.crt', certificate.cert)}\n    key: ${put('tls.key', certificate.key)}\n${auth}`,
+    `version: 0.1\nlog: {level: info}\nstorage:\n  filesystem: {rootdirectory: ${images}}\nhttp:\n  addr: 127.0.0.1:0\n  tls:\n    certificate: ${put('tls.crt', certificate.cert)}\n    key: ${put('tls.key', certificate.key)}\n${auth}`,
   );
   const child = spawn('docker-registry', ['serve', config], { stdio: ['ignore', 'ignore', 'pipe'] });
-  let said = '';
-  child.stderr.on('data', (text: Buffer) => {
-    said += text.toString();
-  });
-  const host = `127.0.0.1:${port}`;
-  await untilListening(child, port, () => said);
+  const [, host = ''] = await untilSaid(child, child.stderr, /listening on (127\.0\.0\.1:\d+)/);
   return { host, stop: () => ended(child) };
 }
 
@@ -133,62 +128,69 @@ export interface ImageRecipe {
   readonly layers: readonly Buffer[];
 }
 
-/** Writes an image in OCI's layout; one platform gives a plain image, several an index. */
-export function writeImage(folder: string, tag: string, { platforms, layers }: ImageRecipe): void {
+/** How OCI names a blob. */
+interface Descriptor {
+  readonly mediaType: string;
+  readonly digest: string;
+  readonly size: number;
+}
+
+/** An archive of one file. */
+export function tarOf(name: string, content: Buffer): Buffer {
+  const header = tarHeader({ name, sizeBytes: content.length }, 0o644, new Date(0));
+  return Buffer.concat([header, content, tarPadding(content.length), tarEnd]);
+}
+
+/** Writes OCI's layout around what is made of blobs, with its manifest or index under a tag. */
+export function writeLayout(
+  folder: string,
+  tag: string,
+  make: (blob: (mediaType: string, content: Buffer | string) => Descriptor) => Descriptor,
+): void {
   const blobs = join(folder, 'blobs', 'sha256');
   mkdirSync(blobs, { recursive: true });
-  const blob = (mediaType: string, content: Buffer): { mediaType: string; digest: string; size: number } => {
+  const top = make((mediaType, content) => {
     const hex = createHash('sha256').update(content).digest('hex');
     writeFileSync(join(blobs, hex), content);
-    return { mediaType, digest: `sha256:${hex}`, size: content.length };
-  };
-  const oci = (what: string): string => `application/vnd.oci.image.${what}`;
-  const manifests = platforms.map((platform) => {
-    const tars = layers.map((content, index) =>
-      Buffer.concat([
-        tarHeader({ name: `layer-${index}`, sizeBytes: content.length }, 0o644, new Date(0)),
-        content,
-        tarPadding(content.length),
-        tarEnd,
-      ]),
-    );
-    const diffIds = tars.map((tar) => `sha256:${createHash('sha256').update(tar).digest('hex')}`);
-    const config = blob(
-      oci('config.v1+json'),
-      Buffer.from(
-        JSON.stringify({
-          ...platform,
-          os: 'linux',
-          config: { Cmd: ['/x'] },
-          rootfs: { type: 'layers', diff_ids: diffIds },
-        }),
-      ),
-    );
-    const manifest = {
-      schemaVersion: 2,
-      mediaType: oci('manifest.v1+json'),
-      config,
-      layers: tars.map((tar) => blob(oci('layer.v1.tar+gzip'), gzipSync(tar))),
-    };
-    return {
-      ...blob(oci('manifest.v1+json'), Buffer.from(JSON.stringify(manifest))),
-      platform: { ...platform, os: 'linux' },
-    };
+    return { mediaType, digest: `sha256:${hex}`, size: Buffer.byteLength(content) };
   });
-  const [only] = manifests;
-  const top =
-    manifests.length === 1 && only !== undefined
-      ? only
-      : blob(
-          oci('index.v1+json'),
-          Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: oci('index.v1+json'), manifests })),
-        );
   const annotations = { 'org.opencontainers.image.ref.name': tag };
   writeFileSync(
     join(folder, 'index.json'),
     JSON.stringify({ schemaVersion: 2, manifests: [{ ...top, annotations }] }),
   );
   writeFileSync(join(folder, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}');
+}
+
+/** Writes an image in OCI's layout; one platform gives a plain image, several an index. */
+export function writeImage(folder: string, tag: string, { platforms, layers }: ImageRecipe): void {
+  const oci = (what: string): string => `application/vnd.oci.image.${what}`;
+  writeLayout(folder, tag, (blob) => {
+    const manifests = platforms.map((platform) => {
+      const tars = layers.map((content, index) => tarOf(`layer-${index}`, content));
+      const diffIds = tars.map((tar) => `sha256:${createHash('sha256').update(tar).digest('hex')}`);
+      const config = {
+        ...platform,
+        os: 'linux',
+        config: { Cmd: ['/x'] },
+        rootfs: { type: 'layers', diff_ids: diffIds },
+      };
+      const manifest = {
+        schemaVersion: 2,
+        mediaType: oci('manifest.v1+json'),
+        config: blob(oci('config.v1+json'), JSON.stringify(config)),
+        layers: tars.map((tar) => blob(oci('layer.v1.tar+gzip'), gzipSync(tar))),
+      };
+      return {
+        ...blob(oci('manifest.v1+json'), JSON.stringify(manifest)),
+        platform: { ...platform, os: 'linux' },
+      };
+    });
+    const [only] = manifests;
+    if (manifests.length === 1 && only !== undefined) return only;
+    const index = { schemaVersion: 2, mediaType: oci('index.v1+json'), manifests };
+    return blob(oci('index.v1+json'), JSON.stringify(index));
+  });
 }
 
 /** Starts a containerd of its own, which is what k3s imports archives with. */
@@ -213,9 +215,9 @@ export async function startContainerd(
       '--address',
       address,
       '--log-level',
-      'error',
+      'info',
     ],
-    { stdio: ['ignore', 'ignore', 'ignore'] },
+    { stdio: ['ignore', 'ignore', 'pipe'] },
   );
   const ctr = async (...args: string[]): Promise<string> => {
     const { code, stdout, stderr } = await runCommand('ctr', [
@@ -228,37 +230,8 @@ export async function startContainerd(
     if (code !== 0) throw new Error(`ctr ${args.join(' ')}: ${stderr}`);
     return stdout;
   };
-  for (let attempt = 0; ; attempt += 1) {
-    const isThere = await ctr('version').then(
-      () => true,
-      () => false,
-    );
-    if (isThere) return { ctr, stop: () => ended(child) };
-    if (attempt > 100 || child.exitCode !== null) throw new Error('containerd does not start');
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
-
-async function freePort(): Promise<number> {
-  const server = createTcpServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-async function untilListening(child: ChildProcess, port: number, said: () => string): Promise<void> {
-  const { connect } = await import('node:net');
-  for (let attempt = 0; ; attempt += 1) {
-    const answers = await new Promise<boolean>((resolve) => {
-      const socket = connect(port, '127.0.0.1', () => resolve(true));
-      socket.on('error', () => resolve(false));
-      socket.on('connect', () => socket.destroy());
-    });
-    if (answers) return;
-    if (attempt > 200 || child.exitCode !== null) throw new Error(`the registry does not start: ${said()}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  await untilSaid(child, child.stderr, /successfully booted/);
+  return { ctr, stop: () => ended(child) };
 }
 
 async function ended(child: ChildProcess): Promise<void> {

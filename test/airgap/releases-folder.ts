@@ -38,5 +38,5 @@ export function releasesIn(folder: string, versions: readonly string[], imageByt
     }
   }
   writeFileSync(installScript, '#!/bin/sh\n# INSTALL_K3S_EXEC\n');
-  return { directory: folder, versions: [...versions], installScript, real: false };
+  return { directory: folder, versions: [...versions], installScript };
 }

@@ -10,12 +10,14 @@ import { runCommand } from '../fleet/docker.ts';
 import { provideProgram } from '../fleet/machine.ts';
 import { type Certificate, makeCertificate } from '../fleet/release-server.ts';
 import { type FaultFront, startFaultFront } from './fault-front.ts';
+import { type FreshBundle, freshBundle, withoutReleases } from './fresh-bundle.ts';
 
 /** Real packages, signed, in real repositories: rpmbuild, rpmsign and createrepo_c, as Debian has them. */
 
 let place: string;
 let certificate: Certificate;
 let server: FaultFront;
+let bundle: FreshBundle;
 let root: string;
 let folder: string;
 let options: WebOptions;
@@ -37,14 +39,17 @@ build appstream selinux-policy 0 38.1.45 3.el9 ''
 build appstream selinux-policy-targeted 0 38.1.45 3.el9 'Requires: selinux-policy = 38.1.45-3.el9'
 build appstream unrelated 0 1 1.el9 ''
 build micro container-selinux 0 2.1 1 ''
+build unsigned container-selinux 3 2.233 1.el9 ''
 export GNUPGHOME="$PWD/gpg"
 gpg --batch --quiet --passphrase '' --quick-gen-key site@example.org rsa2048 sign never
 gpg --armor --export > public.key
+gpg --batch --quiet --passphrase '' --quick-gen-key other@example.org ed25519 sign never
+gpg --armor --export other@example.org > other.key
 printf '%%_gpg_name site@example.org\\n%%_gpg_path %s\\n%%__gpg /usr/bin/gpg\\n' "$GNUPGHOME" > macros
-find k3s appstream -name '*.rpm' | xargs rpmsign --load macros --addsign > /dev/null
+find k3s appstream micro -name '*.rpm' | xargs rpmsign --load macros --addsign > /dev/null
 createrepo_c -q k3s/centos/9/noarch; createrepo_c -q --general-compress-type=gz k3s/slemicro/noarch
 createrepo_c -q --general-compress-type=zstd appstream 2> /dev/null || createrepo_c -q appstream
-createrepo_c -q micro
+createrepo_c -q micro; createrepo_c -q unsigned
 gpgconf --kill all`;
 
 beforeAll(async () => {
@@ -61,22 +66,16 @@ beforeAll(async () => {
   certificate = await makeCertificate(place, ['127.0.0.1']);
   options = { caFiles: [certificate.caFile], firstPauseMs: 1 };
   server = await startFaultFront(certificate, { folder: place });
-  writeFileSync(join(place, 'install.sh'), '#!/bin/sh\n# INSTALL_K3S_EXEC\n');
 }, 120_000);
 afterAll(async () => {
   await server?.stop();
   rmSync(place, { recursive: true, force: true });
 });
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), 'fleet-selinux-'));
-  folder = join(root, 'bundle');
-  process.env.FLEET_CACHE = join(root, 'cache');
+  bundle = freshBundle();
+  ({ root, folder } = bundle);
 });
-afterEach(() => {
-  server.heal();
-  delete process.env.FLEET_CACHE;
-  rmSync(root, { recursive: true, force: true });
-});
+afterEach(() => server.heal());
 
 const wish = (more: Partial<SelinuxWish> = {}): SelinuxWish => ({
   targets: ['el9'],
@@ -86,19 +85,7 @@ const wish = (more: Partial<SelinuxWish> = {}): SelinuxWish => ({
   ...more,
 });
 const pull = (more: Partial<SelinuxWish> = {}, listener: PullListener = {}) =>
-  pullBundle(
-    {
-      folder,
-      versions: [],
-      architectures: ['amd64'],
-      artifactUrl: 'https://127.0.0.1:1',
-      installScript: join(place, 'install.sh'),
-      atOnce: 3,
-      selinux: wish(more),
-    },
-    options,
-    listener,
-  );
+  pullBundle({ ...withoutReleases(bundle), selinux: wish(more) }, options, listener);
 
 describe('the packages of k3s’ SELinux policy', () => {
   it('are the newest of each in the repositories, for each system, and rpm knows who signed them', async () => {
@@ -150,6 +137,27 @@ describe('the packages of k3s’ SELinux policy', () => {
       /el9: container-selinux, selinux-policy, selinux-policy-targeted not among.*--rpm-repo el9=URL/,
     );
     expect(notes.join('\n')).toMatch(/no key/);
+  });
+
+  it('are checked by the keys that were given; those of other signers are left to the nodes, which is said', async () => {
+    const notes: string[] = [];
+    const onNote = (text: string): void => void notes.push(text);
+    await pull({}, { onNote });
+    expect(notes.filter((text) => text.includes('signed'))).toEqual([]);
+    await pull({ keys: [`${server.origin}/other.key`] }, { onNote });
+    expect(notes.filter((text) => /el9: .*\.rpm is signed by key [0-9A-F]{16}, /.test(text))).toHaveLength(4);
+  });
+
+  it('are refused where one is not signed and the nodes have a key to ask for', async () => {
+    await expect(
+      pull({
+        distribution: new Map([['el9', [`${server.origin}/appstream`, `${server.origin}/unsigned`]]]),
+      }),
+    ).rejects.toMatchObject({
+      code: 'SELINUX_PACKAGES',
+      message: expect.stringMatching(/container-selinux-2\.233-1\.el9\.noarch\.rpm is not signed/),
+    });
+    expect(existsSync(join(folder, 'bundle.json'))).toBe(false);
   });
 
   it('are refused where one needs what no repository has', async () => {
