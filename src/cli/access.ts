@@ -18,14 +18,13 @@ export async function accessTo(
   { settings, console }: Invocation,
   remoteUsers: ReadonlyMap<string, string> = new Map(),
 ): Promise<OpenConnection> {
-  const password = settings.askPass ? await secret('Password to log in with') : undefined;
+  const password = settings.askPass ? await console.secretOnce('Password to log in with') : undefined;
   const becomePassword = settings.askBecomePass
-    ? await secret(
+    ? await console.secretOnce(
         password === undefined ? 'Password to become root with' : 'Password to become root with [the same]',
       )
     : undefined;
   const become = becomePassword?.reveal() === '' ? password : becomePassword;
-  for (const one of [password, become]) if (one !== undefined) console.redactor.add(one);
   const defaults: ConnectionDefaults = {
     ...(settings.user === undefined ? {} : { ansible_user: settings.user }),
     ...(settings.privateKey === undefined ? {} : { ansible_ssh_private_key_file: settings.privateKey }),
@@ -52,8 +51,4 @@ export async function accessTo(
       ? { askSecret: (question: string) => console.aside(async () => new Secret(await askSecret(question))) }
       : {}),
   });
-}
-
-async function secret(question: string): Promise<Secret> {
-  return new Secret(await askSecret(question));
 }

@@ -1,8 +1,9 @@
 import type { Fault, FleetError } from '../core/errors.ts';
-import { Redactor } from '../core/secret.ts';
+import { Redactor, Secret } from '../core/secret.ts';
 import { createPalette, type Palette, wantsColor } from '../ui/color.ts';
 import { faultsView, faultView } from '../ui/fault-view.ts';
 import type { Renderer } from '../ui/renderer.ts';
+import { askSecret } from './prompt.ts';
 import type { Settings } from './settings.ts';
 
 /** Where a command speaks: results to stdout, everything else to stderr. Known secrets are masked on both. */
@@ -14,6 +15,7 @@ export class Console {
   /** Secrets met so far; every text that leaves goes through it. */
   readonly redactor = new Redactor();
   readonly #quiet: boolean;
+  readonly #typed = new Map<string, Promise<Secret>>();
   #renderer: Renderer | undefined;
 
   constructor(settings: Pick<Settings, 'color' | 'quiet'>, process: NodeJS.Process) {
@@ -37,6 +39,23 @@ export class Console {
   /** Asks a person something while a run may be drawn. */
   aside<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
     return this.#renderer?.aside === undefined ? ask() : this.#renderer.aside(ask);
+  }
+
+  /**
+   * A secret that a person types: asked once in a command, however often it opens the inventory or connects. A run of
+   * hours must not come to a stop at a question that was answered at its begin.
+   * @throws FleetError NOBODY_TO_ASK
+   */
+  secretOnce(question: string, ask: (question: string) => Promise<string> = askSecret): Promise<Secret> {
+    const known = this.#typed.get(question);
+    if (known !== undefined) return known;
+    const typed = ask(question).then((text) => {
+      const secret = new Secret(text);
+      this.redactor.add(secret);
+      return secret;
+    });
+    this.#typed.set(question, typed);
+    return typed;
   }
 
   /** A result: what the command was called for. */

@@ -36,13 +36,3 @@ export async function vaultOpener(
     return opened;
   };
 }
-
-/** Each question is asked once, however often its answer is needed. */
-export function askedOnce(ask: AskPassword): AskPassword {
-  const answers = new Map<string, Promise<string>>();
-  return (id) => {
-    const answer = answers.get(id) ?? ask(id);
-    answers.set(id, answer);
-    return answer;
-  };
-}

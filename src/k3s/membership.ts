@@ -63,7 +63,11 @@ export function membershipOf(
           because: `${self} has a SQLite cluster of its own while ${members.join(', ')} form one on etcd`,
           fix: `Wipe ${self} first if its data may go: fleet reset --limit ${self}`,
         }
-      : { kind: 'join', through, because: `${members.join(', ')} hold the cluster` };
+      : {
+          kind: 'join',
+          through,
+          because: `${members.join(', ')} ${members.length === 1 ? 'holds' : 'hold'} the cluster`,
+        };
   }
   const silent = [...servers].filter(([, seen]) => seen === undefined).map(([name]) => name);
   if (silent.length > 0 && !forced) {

@@ -13,78 +13,54 @@ export interface RemovedApi {
   readonly replacement: string | undefined;
 }
 
-function removed(removedIn: number, apiVersion: string, kinds: string, replacement?: string): RemovedApi {
-  const [group = '', version = ''] = apiVersion.split('/');
-  return { group, version, kinds: kinds.split(' '), removedIn, replacement };
-}
+/** Removed in 1.N, what, what takes its place, and of which kinds. */
+const removals = `
+32 flowcontrol.apiserver.k8s.io/v1beta3 flowcontrol.apiserver.k8s.io/v1      FlowSchema PriorityLevelConfiguration
+29 flowcontrol.apiserver.k8s.io/v1beta2 flowcontrol.apiserver.k8s.io/v1      FlowSchema PriorityLevelConfiguration
+27 storage.k8s.io/v1beta1               storage.k8s.io/v1                    CSIStorageCapacity
+26 flowcontrol.apiserver.k8s.io/v1beta1 flowcontrol.apiserver.k8s.io/v1beta3 FlowSchema PriorityLevelConfiguration
+26 autoscaling/v2beta2                  autoscaling/v2                       HorizontalPodAutoscaler
+25 autoscaling/v2beta1                  autoscaling/v2                       HorizontalPodAutoscaler
+25 batch/v1beta1                        batch/v1                             CronJob
+25 discovery.k8s.io/v1beta1             discovery.k8s.io/v1                  EndpointSlice
+25 events.k8s.io/v1beta1                events.k8s.io/v1                     Event
+25 node.k8s.io/v1beta1                  node.k8s.io/v1                       RuntimeClass
+25 policy/v1beta1                       policy/v1                            PodDisruptionBudget
+25 policy/v1beta1                       -                                    PodSecurityPolicy
+22 admissionregistration.k8s.io/v1beta1 admissionregistration.k8s.io/v1      MutatingWebhookConfiguration ValidatingWebhookConfiguration
+22 apiextensions.k8s.io/v1beta1         apiextensions.k8s.io/v1              CustomResourceDefinition
+22 apiregistration.k8s.io/v1beta1       apiregistration.k8s.io/v1            APIService
+22 authentication.k8s.io/v1beta1        authentication.k8s.io/v1             TokenReview
+22 authorization.k8s.io/v1beta1         authorization.k8s.io/v1              LocalSubjectAccessReview SelfSubjectAccessReview SubjectAccessReview
+22 certificates.k8s.io/v1beta1          certificates.k8s.io/v1               CertificateSigningRequest
+22 coordination.k8s.io/v1beta1          coordination.k8s.io/v1               Lease
+22 extensions/v1beta1                   networking.k8s.io/v1                 Ingress
+22 networking.k8s.io/v1beta1            networking.k8s.io/v1                 Ingress IngressClass
+22 rbac.authorization.k8s.io/v1beta1    rbac.authorization.k8s.io/v1         ClusterRole ClusterRoleBinding Role RoleBinding
+22 scheduling.k8s.io/v1beta1            scheduling.k8s.io/v1                 PriorityClass
+22 storage.k8s.io/v1beta1               storage.k8s.io/v1                    CSIDriver CSINode StorageClass VolumeAttachment
+16 extensions/v1beta1                   networking.k8s.io/v1                 NetworkPolicy
+16 extensions/v1beta1                   policy/v1beta1                       PodSecurityPolicy
+16 extensions/v1beta1                   apps/v1                              DaemonSet Deployment ReplicaSet
+16 apps/v1beta1                         apps/v1                              Deployment ReplicaSet StatefulSet
+16 apps/v1beta2                         apps/v1                              DaemonSet Deployment ReplicaSet StatefulSet
+`;
 
 /** @see https://kubernetes.io/docs/reference/using-api/deprecation-guide/ */
-export const removedApis: readonly RemovedApi[] = [
-  removed(
-    32,
-    'flowcontrol.apiserver.k8s.io/v1beta3',
-    'FlowSchema PriorityLevelConfiguration',
-    'flowcontrol.apiserver.k8s.io/v1',
-  ),
-  removed(
-    29,
-    'flowcontrol.apiserver.k8s.io/v1beta2',
-    'FlowSchema PriorityLevelConfiguration',
-    'flowcontrol.apiserver.k8s.io/v1',
-  ),
-  removed(27, 'storage.k8s.io/v1beta1', 'CSIStorageCapacity', 'storage.k8s.io/v1'),
-  removed(
-    26,
-    'flowcontrol.apiserver.k8s.io/v1beta1',
-    'FlowSchema PriorityLevelConfiguration',
-    'flowcontrol.apiserver.k8s.io/v1beta3',
-  ),
-  removed(26, 'autoscaling/v2beta2', 'HorizontalPodAutoscaler', 'autoscaling/v2'),
-  removed(25, 'autoscaling/v2beta1', 'HorizontalPodAutoscaler', 'autoscaling/v2'),
-  removed(25, 'batch/v1beta1', 'CronJob', 'batch/v1'),
-  removed(25, 'discovery.k8s.io/v1beta1', 'EndpointSlice', 'discovery.k8s.io/v1'),
-  removed(25, 'events.k8s.io/v1beta1', 'Event', 'events.k8s.io/v1'),
-  removed(25, 'node.k8s.io/v1beta1', 'RuntimeClass', 'node.k8s.io/v1'),
-  removed(25, 'policy/v1beta1', 'PodDisruptionBudget', 'policy/v1'),
-  removed(25, 'policy/v1beta1', 'PodSecurityPolicy'),
-  removed(
-    22,
-    'admissionregistration.k8s.io/v1beta1',
-    'MutatingWebhookConfiguration ValidatingWebhookConfiguration',
-    'admissionregistration.k8s.io/v1',
-  ),
-  removed(22, 'apiextensions.k8s.io/v1beta1', 'CustomResourceDefinition', 'apiextensions.k8s.io/v1'),
-  removed(22, 'apiregistration.k8s.io/v1beta1', 'APIService', 'apiregistration.k8s.io/v1'),
-  removed(22, 'authentication.k8s.io/v1beta1', 'TokenReview', 'authentication.k8s.io/v1'),
-  removed(
-    22,
-    'authorization.k8s.io/v1beta1',
-    'LocalSubjectAccessReview SelfSubjectAccessReview SubjectAccessReview',
-    'authorization.k8s.io/v1',
-  ),
-  removed(22, 'certificates.k8s.io/v1beta1', 'CertificateSigningRequest', 'certificates.k8s.io/v1'),
-  removed(22, 'coordination.k8s.io/v1beta1', 'Lease', 'coordination.k8s.io/v1'),
-  removed(22, 'extensions/v1beta1', 'Ingress', 'networking.k8s.io/v1'),
-  removed(22, 'networking.k8s.io/v1beta1', 'Ingress IngressClass', 'networking.k8s.io/v1'),
-  removed(
-    22,
-    'rbac.authorization.k8s.io/v1beta1',
-    'ClusterRole ClusterRoleBinding Role RoleBinding',
-    'rbac.authorization.k8s.io/v1',
-  ),
-  removed(22, 'scheduling.k8s.io/v1beta1', 'PriorityClass', 'scheduling.k8s.io/v1'),
-  removed(
-    22,
-    'storage.k8s.io/v1beta1',
-    'CSIDriver CSINode StorageClass VolumeAttachment',
-    'storage.k8s.io/v1',
-  ),
-  removed(16, 'extensions/v1beta1', 'NetworkPolicy', 'networking.k8s.io/v1'),
-  removed(16, 'extensions/v1beta1', 'PodSecurityPolicy', 'policy/v1beta1'),
-  removed(16, 'extensions/v1beta1', 'DaemonSet Deployment ReplicaSet', 'apps/v1'),
-  removed(16, 'apps/v1beta1', 'Deployment ReplicaSet StatefulSet', 'apps/v1'),
-  removed(16, 'apps/v1beta2', 'DaemonSet Deployment ReplicaSet StatefulSet', 'apps/v1'),
-];
+export const removedApis: readonly RemovedApi[] = removals
+  .trim()
+  .split('\n')
+  .map((line) => {
+    const [removedIn, api = '', replacement, ...kinds] = line.split(/ +/);
+    const [group = '', version = ''] = api.split('/');
+    return {
+      group,
+      version,
+      kinds,
+      removedIn: Number(removedIn),
+      replacement: replacement === '-' ? undefined : replacement,
+    };
+  });
 
 /** The entry for an object of a manifest, where the release no longer serves it. */
 export function removedFor(apiVersion: string, kind: string, release: K3sVersion): RemovedApi | undefined {

@@ -1,16 +1,32 @@
 import { Type } from '@sinclair/typebox';
 import { type ShellScript, sh } from '../core/shell.ts';
 import type { Action } from '../engine/action.ts';
-import { ask } from '../engine/fact.ts';
+import { ask, askControl } from '../engine/fact.ts';
 import { change, defineStep, type Plan, refuse, unchanged } from '../engine/step.ts';
 import { type CaRotation, caRotation, caRotationFolder } from '../facts/k3s-ca-rotation.ts';
 import { type InUse, inUse } from '../facts/k3s-in-use.ts';
+import { noOwnAuthorities, type OwnAuthorities, ownAuthorities } from '../facts/own-authorities.ts';
+import { tokenHashOf } from '../k3s/authorities.ts';
 import { binaryPath, defaultDataFolder } from '../k3s/paths.ts';
+import { optional, text } from './arguments.ts';
 import { k3sNode } from './k3s-node.ts';
+import { ownAuthoritiesWritten, rootsFile } from './k3s-own-authorities.ts';
+
+const args = Type.Object(
+  {
+    path: optional(
+      text(
+        'A folder of this machine with the authorities to take, in the files that k3s documents. Default: the server makes them.',
+      ),
+    ),
+  },
+  { additionalProperties: false },
+);
 
 interface Seen {
   readonly service: InUse;
   readonly rotation: CaRotation;
+  readonly own: OwnAuthorities | undefined;
 }
 
 /** As long as k3s's own example makes them; those that k3s makes itself last ten years. */
@@ -22,20 +38,21 @@ const validDays = 7300;
  * Keys are made on the server and leave it only with the datastore, where k3s keeps them encrypted.
  * @see https://docs.k3s.io/cli/certificate#rotating-self-signed-ca-certificates
  */
-export const k3sCaRotationStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
+export const k3sCaRotationStep = defineStep<typeof args, Seen>({
   name: 'k3s_ca_rotation',
   summary:
-    'The cluster has new certificate authorities in its datastore, signed by the old ones, for servers that are started from here on; `server/token` of this server names the new one. Begun once: until `k3s_ca_rotation_end` it stays at these.',
-  args: Type.Object({}, { additionalProperties: false }),
-  examples: ['- k3s_ca_rotation:\n'],
-  look(_args, host) {
+    'The cluster has new certificate authorities in its datastore, signed by the old ones or those of `path`, for servers that are started from here on; `server/token` of this server names the new one. Begun once: until `k3s_ca_rotation_end` it stays at these.',
+  args,
+  examples: ['- k3s_ca_rotation:\n', '- k3s_ca_rotation: {path: /home/me/ca}\n'],
+  look({ path }, host) {
     const { role, settings } = k3sNode(host);
     return {
       service: ask(inUse(role, settings.systemdDir)),
       rotation: ask(caRotation(settings.k3sServerLocation)),
+      own: askControl(path === undefined ? noOwnAuthorities : ownAuthorities([path])),
     };
   },
-  plan({ service, rotation }, _args, host): Plan<Seen> {
+  plan({ service, rotation, own }, _args, host): Plan<Seen> {
     const { settings } = k3sNode(host);
     const folder = settings.k3sServerLocation;
     if (rotation === 'loaded')
@@ -49,13 +66,20 @@ export const k3sCaRotationStep = defineStep<ReturnType<typeof Type.Object>, Seen
       deadlineMs: 120_000,
       script: madeScript(folder),
     };
-    const load: Action = {
+    const load = {
       kind: 'run',
       what: 'have k3s check them and put them into the datastore',
       survives: true,
       deadlineMs: 120_000,
       script: loadedScript(folder),
-    };
+    } as const satisfies Action;
+    if (own !== undefined) {
+      return change(
+        `the cluster is to have the authorities of ${own.folder}`,
+        [...stagedAnew(own, folder), load],
+        { touches: ['k3s:server-data:*', 'k3s:authorities:*'], after: { rotation: 'loaded' } },
+      );
+    }
     return change(
       rotation === 'made'
         ? 'the new authorities are made, and not in the datastore yet'
@@ -65,6 +89,27 @@ export const k3sCaRotationStep = defineStep<ReturnType<typeof Type.Object>, Seen
     );
   },
 });
+
+/**
+ * Nothing of an earlier attempt stays: k3s would take what is there for a part of these. They do not count as `made`, for
+ * what k3s has refused must not be what a run without the folder goes on with.
+ */
+function stagedAnew(own: OwnAuthorities, folder: string): readonly [Action, ...Action[]] {
+  const staged = caRotationFolder(folder);
+  const service = `${folder}/server/tls/service.key`;
+  const root = own.authorities.get('server-ca')?.root;
+  return [
+    { kind: 'remove', path: staged, recursive: true },
+    ...ownAuthoritiesWritten(own, `${staged}/tls`),
+    // Signs what pods prove themselves with; another one is another matter.
+    {
+      kind: 'run',
+      what: 'keep the key of service accounts',
+      script: sh`umask 077; if [ -r ${service} ]; then cp ${service} ${`${staged}/tls/service.key`}; fi`,
+    },
+    rootsFile(`${staged}/root.sha256`, `${root === undefined ? '' : tokenHashOf(root)}\n`),
+  ];
+}
 
 /** With openssl alone, and without its CA database, which needs a folder of its own. */
 function madeScript(folder: string): ShellScript {

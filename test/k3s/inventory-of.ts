@@ -52,11 +52,16 @@ export async function nodesOf({
 export type AnyPlan = Plan<Record<string, unknown>>;
 
 /** What a step without arguments decides. */
-export function decided(step: AnyStep, seen: Readonly<Record<string, unknown>>, host: HostView): AnyPlan {
-  const questions = Object.keys(step.look({}, host)).sort();
+export function decided(
+  step: AnyStep,
+  seen: Readonly<Record<string, unknown>>,
+  host: HostView,
+  args: object = {},
+): AnyPlan {
+  const questions = Object.keys(step.look(args, host)).sort();
   if (questions.join() !== Object.keys(seen).sort().join())
     throw new Error(`the step asks ${questions.join()}, the test answers ${Object.keys(seen).sort().join()}`);
-  return step.plan(seen, {}, host) as AnyPlan;
+  return step.plan(seen, args, host) as AnyPlan;
 }
 
 /** What a person is shown of the actions, in order. */
