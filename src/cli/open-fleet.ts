@@ -10,10 +10,12 @@ import { withLimitFiles } from '../inventory/limit-file.ts';
 import { loadFleet } from '../inventory/load-fleet.ts';
 import { validateFleet } from '../inventory/validate.ts';
 import type { AskPassword } from '../inventory/vault-passwords.ts';
+import { unheededAnsibleConfig } from './ansible-config.ts';
 import type { Invocation } from './command.ts';
-import { askSecret, canAsk } from './prompt.ts';
+import type { Console } from './console.ts';
+import { canAsk } from './prompt.ts';
 import { learnSecrets } from './secrets-of.ts';
-import { askedOnce, type Decrypt, vaultOpener } from './vault-text.ts';
+import { type Decrypt, vaultOpener } from './vault-text.ts';
 
 /** The inventory as a command works with it: read, checked, limited. */
 export interface OpenedFleet {
@@ -28,10 +30,12 @@ export interface OpenedFleet {
   cluster(): Cluster;
 }
 
-const defaultInventory = 'inventory.yml';
+export const defaultInventory = 'inventory.yml';
 
-function askForVault(id: string): Promise<string> {
-  return askSecret(`Vault password (${id})`);
+/** Asks where somebody is there to answer. */
+function askForVault(console: Console): AskPassword | undefined {
+  if (!canAsk()) return undefined;
+  return async (id) => (await console.secretOnce(`Vault password (${id})`)).reveal();
 }
 
 /**
@@ -41,12 +45,16 @@ function askForVault(id: string): Promise<string> {
 export async function loadInventory(
   { settings, console }: Pick<Invocation, 'settings' | 'console'>,
   playbook?: string,
-  ask: AskPassword | undefined = canAsk() ? askForVault : undefined,
   onUnreadable = (warnings: readonly FleetError[]): void => {
     for (const warning of warnings) console.warn(warning.toFault());
   },
 ): Promise<Fleet> {
+  const ask = askForVault(console);
   const sources = settings.inventory.length > 0 ? settings.inventory : [defaultInventory];
+  const unheeded = unheededAnsibleConfig(process.env, process.cwd(), {
+    inventory: settings.inventory.length > 0 || existsSync(defaultInventory),
+  });
+  if (unheeded !== undefined) console.warn(unheeded);
   if (settings.inventory.length === 0 && !existsSync(defaultInventory)) {
     throw new FleetError({
       code: 'INVENTORY_MISSING',
@@ -86,9 +94,9 @@ export async function openFleet(
     readonly tolerates?: readonly string[];
   },
 ): Promise<OpenedFleet> {
-  const ask = canAsk() ? askedOnce(askForVault) : undefined;
-  const fleet = await loadInventory(invocation, playbook, ask);
-  const decrypt = await vaultOpener(invocation.settings, invocation.console.redactor, ask);
+  const { settings, console } = invocation;
+  const fleet = await loadInventory(invocation, playbook);
+  const decrypt = await vaultOpener(settings, console.redactor, askForVault(console));
   const { cluster } = invocation.settings;
   const limit =
     invocation.settings.limit === undefined ? undefined : withLimitFiles(invocation.settings.limit);

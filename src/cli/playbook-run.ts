@@ -2,7 +2,8 @@ import { dirname, resolve } from 'node:path';
 import { clusterWaves } from '../cluster/cluster-waves.ts';
 import { FleetError } from '../core/errors.ts';
 import { Secret } from '../core/secret.ts';
-import { type CompiledPlay, compilePlaybook, type PromptQuestion } from '../playbook/compile.ts';
+import { type CompiledPlay, compilePlaybook } from '../playbook/compile.ts';
+import type { PromptQuestion } from '../playbook/vars-prompt.ts';
 import { readArguments } from '../steps/arguments.ts';
 import { oneLine } from '../ui/wording.ts';
 import { accessTo } from './access.ts';
@@ -10,8 +11,9 @@ import type { Invocation } from './command.ts';
 import type { Console } from './console.ts';
 import type { Wanted } from './drive.ts';
 import { Interrupted } from './interrupted.ts';
-import { type OpenedFleet, openFleet } from './open-fleet.ts';
+import { defaultInventory, type OpenedFleet, openFleet } from './open-fleet.ts';
 import { ask, askSecret, canAsk, confirm } from './prompt.ts';
+import type { Settings } from './settings.ts';
 import { stepsHere } from './steps-here.ts';
 
 /** A run of a playbook, ready to be driven. */
@@ -41,6 +43,7 @@ export async function playbookRun(
     extraVars: fleet.extraVars,
     tags: settings.tags,
     skipTags: settings.skipTags,
+    commandLine: commandLineVariables(settings),
     onWarning: (warning) => {
       // The playbooks that fleet brings name both groups of a cluster, and a cluster may well have no agent.
       if (what.isShipped !== true || warning.code !== 'HOSTS_UNKNOWN') console.warn(warning);
@@ -84,6 +87,20 @@ export async function playbookRun(
     ...(flags.has('step') ? { confirmTask: stepByStep(console) } : {}),
     ...(settings.forks === undefined ? {} : { forks: settings.forks }),
     ...(what.lockFirst === undefined ? {} : { lockFirst: what.lockFirst }),
+  };
+}
+
+/** What a playbook may read of the command line, by Ansible's names. `ansible_limit` and `ansible_forks` are there where the flag is. */
+function commandLineVariables(settings: Settings): Readonly<Record<string, unknown>> {
+  const sources = settings.inventory.length > 0 ? settings.inventory : [defaultInventory];
+  return {
+    ansible_diff_mode: settings.diff,
+    ansible_verbosity: settings.verbose ? 1 : 0,
+    ansible_inventory_sources: sources.map((source) => (source.includes(',') ? source : resolve(source))),
+    // There is none: fleet has flags and variables.
+    ansible_config_file: null,
+    ...(settings.limit === undefined ? {} : { ansible_limit: settings.limit }),
+    ...(settings.forks === undefined ? {} : { ansible_forks: settings.forks }),
   };
 }
 

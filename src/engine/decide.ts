@@ -148,6 +148,22 @@ export function planFor(prepared: Prepared, seen: Record<string, unknown>): Plan
   return prepared.task.step.plan(seen, prepared.args, prepared.view);
 }
 
+/** What a task is written with that is templated for each host, but for its name and whom it is delegated to. */
+export function templatesOf(
+  task: Pick<Task, 'when' | 'vars'> & Partial<Omit<Task, 'kind'>>,
+): readonly unknown[] {
+  return [
+    task.args,
+    task.when,
+    task.vars,
+    task.loop?.over,
+    task.until?.conditions,
+    task.changedWhen,
+    task.failedWhen,
+    task.environment,
+  ];
+}
+
 /**
  * Whether anything a task is written with names one of these variables, directly or through variables that do.
  * Used for results that are not there yet; erring on the side of "yes" only costs a round trip.
@@ -158,18 +174,7 @@ export function mentions(
   scope: Variables,
 ): boolean {
   if (names.size === 0) return false;
-  const written = JSON.stringify([
-    task.name,
-    task.args,
-    task.when,
-    task.vars,
-    task.loop?.over,
-    task.until?.conditions,
-    task.changedWhen,
-    task.failedWhen,
-    task.environment,
-    task.delegateTo,
-  ]);
+  const written = JSON.stringify([task.name, task.delegateTo, ...templatesOf(task)]);
   const tainted = new Set(names);
   const namesTainted = (text: string): boolean => [...tainted].some((name) => wordIn(name, text));
   for (let grew = true; grew; ) {

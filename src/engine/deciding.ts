@@ -69,6 +69,13 @@ export class Deciding {
     this.context.control.forget(controlFactsOf(prepared.questions).map((fact) => fact.key));
   }
 
+  /** After some time without an action of ours: nothing of the hosts that it looks at is believed any more. */
+  forgetSeen(prepared: Prepared): void {
+    this.forgetControl(prepared);
+    this.sessionFor(prepared).facts.forget('everything');
+    for (const { store } of this.placesOf(prepared)) store.forget('everything');
+  }
+
   /**
    * In a plan: lays what a change would leave over what was seen. Without a change to go by, all that the step can alter
    * is in doubt, but for what it promises whatever it finds.

@@ -7,6 +7,7 @@ import { type AnyChange, Deciding } from './deciding.ts';
 import { asHostError, isOutOfReach } from './host-error.ts';
 import { failedByCondition, inVain, isInVain, judged, wantsAnother } from './judge.ts';
 import { itemsOf, loopScope } from './loop.ts';
+import { emptyLoop, itemResult, loopResult, notMet, skippedLoop } from './loop-result.ts';
 import type { Loop, Play, Task } from './play.ts';
 import type { HostState, RunContext, TaskResult } from './run-context.ts';
 import { type Ending, hiddenText, TaskReport, type Told } from './task-report.ts';
@@ -118,9 +119,8 @@ export class HostTasks {
       }
       items = itemsOf(loop, scope);
       if (items.length === 0) {
-        this.report.finished({ task, name: templatedName(task, scope) }, 'skipped', noItems);
-        const result = { changed: false, skipped: true, skipped_reason: noItems, results: [] };
-        return this.keep(task, result, scope);
+        this.report.finished({ task, name: templatedName(task, scope) }, 'skipped', emptyLoop.skipped_reason);
+        return this.keep(task, emptyLoop, scope);
       }
     } catch (thrown) {
       await this.flush();
@@ -234,6 +234,8 @@ export class HostTasks {
         return notMet;
       }
       const prepared = prepare(task, this.host, this.context, scope, label);
+      const hasWaited = attempt > 1 || (task.loop?.pauseMs ?? 0) > 0;
+      if (hasWaited && this.context.mode === 'apply') this.#deciding.forgetSeen(prepared);
       if (this.context.mode === 'plan' && this.#deciding.isUnforeseeable(prepared)) {
         this.#mayChange(prepared, scope, 'it depends on what is only known after an earlier change', {
           startedAt,
@@ -276,6 +278,7 @@ export class HostTasks {
         if (plan.result?.ansible_facts !== undefined || task.step.name === 'debug') await this.flush();
         return this.#settled(prepared, { changed: false, ...plan.result }, plan.because, startedAt, attempt);
       case 'change': {
+        if (plan.warning !== undefined) this.report.warning(prepared, plan.warning);
         if (
           this.context.mode === 'plan' &&
           (task.checkMode !== false || this.context.onIntent !== undefined)
@@ -400,15 +403,17 @@ export class HostTasks {
   ): TaskResult | typeof again {
     const { task, scope } = prepared;
     let judgement: TaskResult;
+    let wasInVain: boolean;
     try {
       judgement = judged(task, scope, task.until === undefined ? result : { ...result, attempts: attempt });
       if (wantsAnother(task, scope, judgement, attempt)) return again;
-      if (isInVain(task, scope, judgement)) {
-        const tried = { ...judgement, failed: true, attempts: attemptsOf(task, attempt) };
-        return this.#failed(prepared, inVain(task, attempt), tried, startedAt, plan);
-      }
+      wasInVain = isInVain(task, scope, judgement);
     } catch (thrown) {
       return this.#failed(prepared, asHostError(thrown, this.host.name), result, startedAt, plan);
+    }
+    if (wasInVain) {
+      const tried = { ...judgement, failed: true, attempts: attemptsOf(task, attempt) };
+      return this.#failed(prepared, inVain(task, attempt), tried, startedAt, plan);
     }
     if (judgement.failed === true)
       return this.#failed(prepared, failedByCondition(judgement), judgement, startedAt, plan);
@@ -486,46 +491,6 @@ interface LoopPass {
   readonly failures: TaskFailed[];
   /** Whether items are still to come. */
   isOpen: boolean;
-}
-
-const noItems = 'No items in the list';
-const notMet = { changed: false, skipped: true, skip_reason: 'Conditional result was False' };
-
-/** What `register` keeps of a loop. */
-function loopResult(items: readonly TaskResult[]): TaskResult {
-  const results = items.filter((result) => result !== undefined);
-  const isSkipped = results.length > 0 && results.every((result) => result.skipped === true);
-  const failed = results.some((result) => result.failed === true);
-  return {
-    changed: results.some((result) => result.changed === true),
-    failed,
-    ...(isSkipped ? { skipped: true } : {}),
-    msg: isSkipped ? 'All items skipped' : failed ? 'One or more items failed' : 'All items completed',
-    results,
-  };
-}
-
-/** What `register` keeps of one item: later tasks read from it which item it was. */
-function itemResult(loop: Loop, index: number, item: unknown, result: TaskResult): TaskResult {
-  const { variable, indexVariable } = loop;
-  return {
-    ...result,
-    [variable]: item,
-    ansible_loop_var: variable,
-    ...(indexVariable === undefined ? {} : { [indexVariable]: index, ansible_index_var: indexVariable }),
-  };
-}
-
-/** What `register` keeps of a loop whose condition does not hold: its items, unless only the condition keeps them from being an error. */
-function skippedLoop(loop: Loop, scope: Variables): TaskResult {
-  try {
-    const items = itemsOf(loop, scope);
-    if (items.length > 0)
-      return loopResult(items.map((item, index) => itemResult(loop, index, item, notMet)));
-  } catch {
-    // Nothing of it is wanted.
-  }
-  return notMet;
 }
 
 /** As Ansible counts: an attempt that was one too many is none. */

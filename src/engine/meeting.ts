@@ -1,3 +1,4 @@
+import { templatesOf } from './decide.ts';
 import type { Entry, Play, Task } from './play.ts';
 
 /**
@@ -74,16 +75,7 @@ export function readsOthers(task: Task): boolean {
   const origin = task.origin ?? task;
   const before = known.get(origin);
   if (before !== undefined) return before;
-  const written = JSON.stringify([
-    task.args,
-    task.when,
-    task.vars,
-    task.loop?.over,
-    task.until?.conditions,
-    task.changedWhen,
-    task.failedWhen,
-    task.environment,
-  ]);
+  const written = JSON.stringify(templatesOf(task));
   const answer = written.includes('hostvars') && written.replace(inventoryOnly, '').includes('hostvars');
   known.set(origin, answer);
   return answer;

@@ -85,7 +85,6 @@ export type MetaAction =
   | 'clear_host_errors'
   | 'clear_facts'
   | 'noop'
-  | 'refresh_inventory'
   | 'reset_connection';
 
 /**

@@ -51,18 +51,19 @@ export function playVariables(
   play: Play,
   batch: readonly Host[],
 ): Readonly<Record<string, unknown>> {
-  const names = play.hosts
-    .map(({ name }) => name)
-    .filter((name) => context.stateOf(name).failed === undefined);
+  const [names, batchNames] = [play.hosts, batch].map((hosts) =>
+    hosts.map(({ name }) => name).filter((name) => context.stateOf(name).failed === undefined),
+  );
   return {
     ...play.vars,
     hostvars: hostvarsOf(context),
     ansible_check_mode: context.checkMode,
     ansible_play_hosts: names,
     ansible_play_hosts_all: play.hosts.map(({ name }) => name),
-    ansible_play_batch: batch.map(({ name }) => name),
+    ansible_play_batch: batchNames,
     ansible_play_name: play.name,
-    play_hosts: names,
+    // As in Ansible the hosts of the batch, whatever its name says.
+    play_hosts: batchNames,
   };
 }
 

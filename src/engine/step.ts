@@ -70,6 +70,8 @@ export interface Change<Seen> {
    * `'everything'` for scripts whose effects nobody knows.
    */
   readonly touches?: readonly string[] | 'everything';
+  /** Something a person should know, though it is done. */
+  readonly warning?: Notice;
   /** True where the actions only read or wait (`uri`, `pause`): performed, but no change to announce or to count. */
   readonly changesNothing?: true;
   /** True for a step that acts whenever it runs (`command`, `reboot`): it is not looked at again. */

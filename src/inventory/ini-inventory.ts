@@ -75,11 +75,11 @@ class IniReader {
     const section = SECTION.exec(line);
     if (section !== null) {
       this.#section(section[1] ?? '', section[2] ?? 'hosts', offset);
-    } else if (line.startsWith('[') && line.endsWith(']')) {
+    } else if (line.startsWith('[') && (line.endsWith(']') || !line.includes(']'))) {
       this.#error(
         offset,
         'INI_SECTION',
-        `"${line}" is not a section`,
+        line.endsWith(']') ? `"${line}" is not a section` : `"${line}" is not closed by "]"`,
         'Write [name], [name:vars] or [name:children], without spaces.',
       );
     } else if (this.#state === 'hosts') this.#hosts(line, offset);

@@ -44,11 +44,13 @@ export const realFiles: InventoryFiles = {
       return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
     } catch (error) {
       if (error instanceof Error && error.name === 'FleetError') throw error;
-      const why = error instanceof TypeError ? 'it is not UTF-8 text' : reason(error);
+      const isBinary = error instanceof TypeError;
       throw usageError({
         code: 'INVENTORY_UNREADABLE',
-        message: `cannot read ${path}: ${why}`,
-        fix: 'Check the path and its permissions.',
+        message: `cannot read ${path}: ${isBinary ? 'it is not UTF-8 text' : reason(error)}`,
+        fix: isBinary
+          ? 'Save it as UTF-8 (`file` says what it is now), or name another file.'
+          : 'Check the path and its permissions.',
         where: { file: path },
       });
     }

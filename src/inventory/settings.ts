@@ -36,6 +36,8 @@ export interface NodeSettings {
   readonly userKubectl: boolean;
   readonly k3sServerLocation: string;
   readonly systemdDir: string;
+  /** As written: looked for along the search path. */
+  readonly caDir: string | undefined;
   readonly airgapDir: string | undefined;
   readonly airgapSpread: 'auto' | 'off';
   /** Uploads of large files at the same time, over all hosts. */
@@ -119,6 +121,7 @@ function readSettings(values: SettingValues): NodeSettings {
     userKubectl: values.flag('user_kubectl') ?? true,
     k3sServerLocation: values.text('k3s_server_location') ?? String(fallback('k3s_server_location')),
     systemdDir: values.text('systemd_dir') ?? String(fallback('systemd_dir')),
+    caDir: values.text('ca_dir'),
     airgapDir: values.text('airgap_dir'),
     // `off` in YAML is a boolean.
     airgapSpread:

@@ -12,7 +12,8 @@ import type { Fleet, Host } from './fleet.ts';
 import { SettingValues } from './setting-values.ts';
 import { nodeMarksOf } from './settings.ts';
 import { isOtherName, likelyMeant, whyWrong } from './variable-check.ts';
-import { allVariables, type VariableScope } from './variables.ts';
+import type { VariableScope } from './variable-kinds.ts';
+import { allVariables } from './variables.ts';
 
 export interface ValidationResult {
   /** What stops a run. */

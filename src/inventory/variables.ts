@@ -1,70 +1,16 @@
 import { type Static, type TSchema, Type } from '@sinclair/typebox';
-
-/** Which machines read a variable, so that it is checked only where it counts. */
-export type VariableScope = 'connection' | 'node' | 'server' | 'agent' | 'control';
-
-interface About {
-  readonly description: string;
-  readonly scope: VariableScope;
-  readonly default?: unknown;
-  readonly example?: unknown;
-  /** Shown nowhere. */
-  readonly secret?: boolean;
-  readonly minimum?: number;
-  readonly maximum?: number;
-}
-
-function text(about: About & { readonly choices?: readonly string[] }) {
-  const { choices, ...rest } = about;
-  return Type.Union([Type.String(choices === undefined ? {} : { enum: [...choices] }), Type.Number()], rest);
-}
-
-/** Text that may span lines; a dict is taken as the YAML it stands for. */
-function yamlText(about: About) {
-  return Type.Union([Type.String(), Type.Record(Type.String(), Type.Unknown())], about);
-}
-
-function number(about: About) {
-  const { minimum, maximum, ...rest } = about;
-  const bounds = {
-    ...(minimum === undefined ? {} : { minimum }),
-    ...(maximum === undefined ? {} : { maximum }),
-  };
-  return Type.Union([Type.Integer(bounds), Type.String({ pattern: '^[0-9]+$' })], rest);
-}
-
-/** Some of many: a number from 1, or a percentage. */
-function amount(about: About) {
-  return Type.Union([Type.Integer({ minimum: 1 }), Type.String({ pattern: '^[1-9][0-9]*%?$' })], about);
-}
-
-/** A boolean, or the words that Ansible takes for one. */
-function flag(about: About) {
-  return Type.Union(
-    [
-      Type.Boolean(),
-      Type.String({
-        pattern: '^(?:[Yy]es|[Nn]o|[Tt]rue|[Ff]alse|[Oo]n|[Oo]ff|YES|NO|TRUE|FALSE|ON|OFF|y|n|0|1)$',
-      }),
-      Type.Integer({ minimum: 0, maximum: 1 }),
-    ],
-    about,
-  );
-}
-
-/** A boolean as `flag` takes it, or one of some words. */
-function flagOr(words: readonly string[], about: About) {
-  return Type.Union([...flag(about).anyOf, Type.String({ enum: [...words] })], about);
-}
-
-function list(about: About) {
-  return Type.Union(
-    [Type.Array(Type.Union([Type.String(), Type.Number(), Type.Boolean()])), Type.String()],
-    about,
-  );
-}
-
-const scalar = Type.Union([Type.String(), Type.Number(), Type.Boolean(), Type.Null()]);
+import { connectionVariables } from './connection-variables.ts';
+import {
+  amount,
+  flag,
+  flagOr,
+  list,
+  number,
+  scalar,
+  text,
+  type VariableScope,
+  yamlText,
+} from './variable-kinds.ts';
 
 /**
  * Every variable that fleet itself reads, with what it is for: validation, editors and docs/variables.md are made from it.
@@ -187,6 +133,12 @@ export const VARIABLES = Type.Object(
       description: 'The data folder of k3s.',
     }),
     systemd_dir: text({ scope: 'node', default: '/etc/systemd/system', description: 'Where unit files go.' }),
+    ca_dir: text({
+      scope: 'node',
+      description:
+        'A folder of this machine with the certificate authorities that a new cluster is to begin with, in the files that k3s documents (`server-ca.crt`, `server-ca.key` …); a path relative to the inventory. A cluster that is there is given others by `fleet rotate ca --path`.',
+      example: './ca',
+    }),
     airgap_dir: text({
       scope: 'node',
       description:
@@ -240,7 +192,7 @@ export const VARIABLES = Type.Object(
       scope: 'node',
       default: false,
       description:
-        'Whether a Raspberry Pi without memory cgroups may get them into its boot file and be rebooted.',
+        "Whether a host may be rebooted for what k3s needs of it: a Raspberry Pi without memory cgroups, which gets them into its boot file; a host with a read-only root file system (MicroOS, SLE Micro) that gets k3s' SELinux policy out of airgap_dir. One that runs k3s is rebooted at its turn.",
     }),
     node_ip: list({
       scope: 'node',
@@ -431,125 +383,10 @@ export const VARIABLES = Type.Object(
         'Whether draining a node may delete pods that nothing makes again (no Deployment, StatefulSet, Job …).',
     }),
 
-    ansible_host: text({
-      scope: 'connection',
-      description: 'The name or address to connect to; the inventory name by default.',
-      example: '192.168.1.10',
-    }),
-    ansible_port: number({
-      scope: 'connection',
-      minimum: 1,
-      maximum: 65535,
-      default: 22,
-      description: 'The port of sshd.',
-    }),
-    ansible_user: text({ scope: 'connection', description: 'Who logs in.', example: 'debian' }),
-    ansible_connection: text({
-      scope: 'connection',
-      default: 'ssh',
-      description:
-        'How to reach the host: `ssh`, `local` for this machine, `openssh` for the system’s ssh program.',
-    }),
-    ansible_ssh_private_key_file: text({
-      scope: 'connection',
-      description: 'The key to log in with.',
-      example: '~/.ssh/id_ed25519',
-    }),
-    ansible_private_key_file: text({
-      scope: 'connection',
-      description: 'Another name for ansible_ssh_private_key_file.',
-    }),
-    ansible_password: text({
-      scope: 'connection',
-      secret: true,
-      description: 'The password to log in with.',
-    }),
-    ansible_ssh_pass: text({
-      scope: 'connection',
-      secret: true,
-      description: 'Another name for ansible_password.',
-    }),
-    ansible_ssh_password: text({
-      scope: 'connection',
-      secret: true,
-      description: 'Another name for ansible_password.',
-    }),
-    ansible_become: flag({
-      scope: 'connection',
-      description: 'Whether to become another user (root) after logging in.',
-    }),
-    ansible_become_method: text({
-      scope: 'connection',
-      choices: ['sudo', 'doas', 'su', 'ansible.builtin.sudo', 'community.general.doas', 'ansible.builtin.su'],
-      default: 'sudo',
-      description: 'How to become another user.',
-    }),
-    ansible_become_user: text({ scope: 'connection', default: 'root', description: 'Whom to become.' }),
-    ansible_become_password: text({
-      scope: 'connection',
-      secret: true,
-      description: 'The password for becoming.',
-    }),
-    ansible_become_pass: text({
-      scope: 'connection',
-      secret: true,
-      description: 'Another name for ansible_become_password.',
-    }),
-    ansible_ssh_args: text({
-      scope: 'connection',
-      description: 'Options of ssh, instead of the usual ones.',
-    }),
-    ansible_ssh_common_args: text({
-      scope: 'connection',
-      description: 'Options of ssh: -J, -o ProxyCommand, -i, -p and others.',
-      example: '-J jump.example.org',
-    }),
-    ansible_ssh_extra_args: text({ scope: 'connection', description: 'More options of ssh.' }),
-    ansible_ssh_host_key_checking: Type.Union([flagOrWord()], {
-      scope: 'connection',
-      description: 'Whether the host key must be known; host_key_checking says it in more words.',
-    }),
-    ansible_host_key_checking: Type.Union([flagOrWord()], {
-      scope: 'connection',
-      description: 'Another name for ansible_ssh_host_key_checking.',
-    }),
-    host_key_checking: Type.Union([flagOrWord()], {
-      scope: 'connection',
-      default: 'yes',
-      description:
-        '`yes`: only known host keys; `accept-new`: unknown ones are added, changed ones refused; `no`: any.',
-    }),
-    ansible_ssh_timeout: number({
-      scope: 'connection',
-      minimum: 1,
-      description: 'Seconds that connecting may take.',
-    }),
-    ansible_timeout: number({
-      scope: 'connection',
-      minimum: 1,
-      description: 'Another name for ansible_ssh_timeout.',
-    }),
-    ssh_transport: text({
-      scope: 'connection',
-      choices: ['ssh2', 'openssh'],
-      default: 'ssh2',
-      description: 'fleet’s own ssh client, or the system’s for certificates, FIDO keys and GSSAPI.',
-    }),
-    fleet_ssh_transport: text({
-      scope: 'connection',
-      choices: ['ssh2', 'openssh'],
-      description: 'Another name for ssh_transport.',
-    }),
+    ...connectionVariables,
   },
   { additionalProperties: true },
 );
-
-function flagOrWord() {
-  return Type.Union([
-    Type.Boolean(),
-    Type.String({ pattern: '^(?:[Yy]es|[Nn]o|[Tt]rue|[Ff]alse|accept-new|ask|off|on)$' }),
-  ]);
-}
 
 export type VariableName = keyof Static<typeof VARIABLES>;
 

@@ -1,3 +1,4 @@
+import { distance } from 'fastest-levenshtein';
 import { isMap, isScalar, isSeq, type Node, type YAMLMap } from 'yaml';
 import { offsetOf } from '../jinja/yaml-read.ts';
 import type { Findings } from './findings.ts';
@@ -158,14 +159,17 @@ class YamlInventoryReader {
 
   #misplaced(group: DraftGroup, key: string, keyNode: Node | null, value: YAMLMap): void {
     const inner = value.items.map((pair) => (isScalar(pair.key) ? String(pair.key.value) : ''));
+    const near = SECTIONS.find((section) => distance(section, key.toLowerCase()) <= 2);
     const looksLikeGroup = inner.some((name) => SECTIONS.includes(name));
     this.#warn(
       keyNode,
       'INVENTORY_LEVEL',
       `"${key}" stands directly below group "${group.name}", where only hosts, children and vars count: it is ignored`,
-      looksLikeGroup
-        ? `Put "children:" between "${group.name}:" and "${key}:".`
-        : `Put it below "hosts:", "children:" or "vars:" of "${group.name}".`,
+      near !== undefined
+        ? `Rename it to "${near}" if that is what it means.`
+        : looksLikeGroup
+          ? `Put "children:" between "${group.name}:" and "${key}:".`
+          : `Put it below "hosts:", "children:" or "vars:" of "${group.name}".`,
     );
   }
 

@@ -2,9 +2,8 @@ import { dirname, resolve } from 'node:path';
 import { type Fault, FleetError, FleetErrors, type Place } from '../core/errors.ts';
 import type { Secret } from '../core/secret.ts';
 import type { Play, TemplatedSettings } from '../engine/play.ts';
-import type { Fleet, Host, Variables } from '../inventory/fleet.ts';
-import { splitPattern } from '../inventory/host-selection.ts';
-import { shown, truthOf } from './args.ts';
+import type { Fleet, Variables } from '../inventory/fleet.ts';
+import { shown } from './args.ts';
 import {
   attempt,
   type Compilation,
@@ -21,14 +20,14 @@ import { checkNotified, handlersOf } from './handlers.ts';
 import { importKeywords, playKeywords } from './keywords.ts';
 import { entryOf, type Located } from './located.ts';
 import { meant } from './nearest.ts';
-import { compileRoles } from './roles.ts';
+import { hostsOf, patternOf } from './play-hosts.ts';
+import { maxFailPercentageOf, playFlag, serialOf, strategyOf } from './play-settings.ts';
+import { compileRoles, roleNamesOf } from './roles.ts';
 import {
   conditionsOf,
-  flagOf,
   inherit,
   readWords,
   templateNow,
-  textIn,
   textOf,
   varsOf,
   type Words,
@@ -38,22 +37,11 @@ import { allEntries, fromTask, taskNames } from './start-at.ts';
 import { type StepLibrary, withPlaybookSteps } from './step-library.ts';
 import { isSelected } from './tags.ts';
 import { compileEntries, gatheringTask, implicitFlush } from './tasks.ts';
-import { hasTemplate } from './template-text.ts';
 import { VarsFiles } from './vars-files.ts';
+import { type PromptQuestion, promptedVars } from './vars-prompt.ts';
 
 /** Which Ansible a playbook may take fleet for: many ask before they begin. */
 const likeAnsible = { string: '2.14.18', full: '2.14.18', major: 2, minor: 14, revision: 18 };
-
-/** A question that `vars_prompt` asks. */
-export interface PromptQuestion {
-  readonly name: string;
-  readonly text: string;
-  /** What is typed is not shown. */
-  readonly isPrivate: boolean;
-  readonly byDefault?: string;
-  /** Asked twice. */
-  readonly confirm: boolean;
-}
 
 export interface CompileOptions {
   readonly fleet: Fleet;
@@ -67,6 +55,8 @@ export interface CompileOptions {
   readonly startAt?: string;
   /** A further host pattern; plays keep the hosts that are in both. */
   readonly limit?: string;
+  /** What playbooks may read of the command line: `ansible_limit`, `ansible_diff_mode` … */
+  readonly commandLine?: Readonly<Record<string, unknown>>;
   /** Further folders in which roles are looked for. */
   readonly rolesPath?: readonly string[];
   /** Asks a person. Absent where nobody can be asked: a question without an answer in -e is then an error. */
@@ -156,6 +146,8 @@ class Compiler {
       roleDefaults: {},
       roleVars: {},
       rolesDone: new Set(),
+      roleNames: [],
+      dependencyNames: [],
       roleHandlers: new Set(),
       notified: [],
       handlersOpen: false,
@@ -276,12 +268,17 @@ class Compiler {
   #play(outer: Context, node: Located): CompiledPlay | undefined {
     const words = readWords(outer, node, playKeywords, 'play');
     const folder = dirname(outer.file);
-    const asked = this.#prompted(outer, words);
+    const asked = promptedVars(outer, words, {
+      extraVars: this.options.extraVars ?? {},
+      answers: this.answers,
+      ...(this.willAsk ? { questions: this.questions } : {}),
+    });
     const own = {
       playbook_dir: folder,
       ansible_version: likeAnsible,
       ansible_run_tags: this.options.tags?.length ? this.options.tags : ['all'],
       ansible_skip_tags: this.options.skipTags ?? [],
+      ...this.options.commandLine,
       ...varsOf(outer, words),
       ...outer.inherited.vars,
       ...asked,
@@ -291,8 +288,9 @@ class Compiler {
     const vars = { ...own, ...files.fixed };
     const scope = this.#scope.with({ ...vars, ...files.guessed }).with(this.options.extraVars ?? {});
     const at: Context = { ...outer, scope };
-    const pattern = this.#pattern(at, words);
-    const hosts = pattern === undefined ? [] : this.#hosts(at, pattern, words);
+    const pattern = patternOf(at, words);
+    const hosts =
+      pattern === undefined ? [] : hostsOf(at, pattern, words, { ...this.options, scope: this.#scope });
     files.check(hosts.map((host) => host.vars.with(vars)));
     const name = textOf(words, 'name') ?? pattern ?? '';
     const said = inherit(at, words);
@@ -305,22 +303,11 @@ class Compiler {
     const handlers = handlersOf(context);
     checkNotified(context, handlers);
     const gathers =
-      this.#gathers(at, words) && isSelected(['always', ...said.tags], this.#compilation.selection);
+      (playFlag(at, words, 'gather_facts') ?? true) &&
+      isSelected(['always', ...said.tags], this.#compilation.selection);
     const gathering = gathers ? gatheringTask(context) : undefined;
-    const strategy = textOf(words, 'strategy');
-    if (
-      strategy !== undefined &&
-      !hasTemplate(strategy) &&
-      !/^(?:ansible\.builtin\.)?(?:linear|free|rolling|host_pinned|mitogen_\w+)$/.test(strategy)
-    ) {
-      report(context, {
-        code: 'PLAYBOOK_VALUE',
-        message: `no strategy is called '${strategy}'`,
-        fix: meant(strategy, ['linear', 'free', 'rolling'], "Write 'linear', 'free' or 'rolling'."),
-        where: words.get('strategy')?.node.place ?? node.place,
-      });
-    }
-    const maxFailPercentage = this.#percentage(at, words);
+    const strategy = strategyOf(context, words);
+    const maxFailPercentage = maxFailPercentageOf(at, words);
     const remoteUser = templateNow(
       at,
       wordValue(words, 'remote_user') ?? '',
@@ -334,9 +321,9 @@ class Compiler {
       hosts,
       tasks: gathering === undefined ? sections : [gathering, ...sections],
       handlers,
-      vars: { ...vars, ...context.play.roleVars },
+      vars: { ...vars, ...context.play.roleVars, ...roleNamesOf(context) },
       ...files.late(context.play.roleVars),
-      serial: this.#serial(at, words),
+      serial: serialOf(at, words),
       anyErrorsFatal: said.settings.anyErrorsFatal === true,
       ...(maxFailPercentage === undefined ? {} : { maxFailPercentage }),
       ...(forgives(said.settings) ||
@@ -344,11 +331,11 @@ class Compiler {
         ? { ignoresUnreachable: true as const }
         : {}),
       ...(Object.keys(context.play.roleDefaults).length === 0 ? {} : { defaults: context.play.roleDefaults }),
-      strategy: strategyOf(strategy),
+      strategy,
       ...(remoteUser === undefined || remoteUser === null || remoteUser === ''
         ? {}
         : { remoteUser: String(remoteUser) }),
-      ...(this.#isSo(at, words, 'force_handlers') === true ? { forceHandlers: true as const } : {}),
+      ...(playFlag(at, words, 'force_handlers') === true ? { forceHandlers: true as const } : {}),
     };
   }
 
@@ -375,181 +362,6 @@ class Compiler {
       ...post,
     ];
   }
-
-  #pattern(context: Context, words: Words): string | undefined {
-    const entry = words.get('hosts');
-    if (entry === undefined) return undefined;
-    const value = templateNow(context, entry.node.value, entry.node.place);
-    if (value === undefined) return undefined;
-    const parts = [value].flat(2).map((part) => String(part ?? '').trim());
-    if (parts.length === 0 || parts.some((part) => part === '')) {
-      report(context, {
-        code: 'PLAYBOOK_HOSTS_MISSING',
-        message: "'hosts' is empty",
-        fix: "Write a group or a pattern, or 'all'.",
-        where: entry.node.place,
-      });
-      return undefined;
-    }
-    return parts.join(',');
-  }
-
-  #hosts(context: Context, pattern: string, words: Words): readonly Host[] {
-    const { fleet, limit } = this.options;
-    const where = words.get('hosts')?.node.place ?? { file: context.file };
-    let hosts = this.#selected(context, pattern, where);
-    if (limit !== undefined) {
-      const kept = new Set(
-        limit.split(/,(?![^[]*\])/).filter((part) => part.trim() !== '').length === 0
-          ? []
-          : this.#selected(context, limit, undefined).map((host) => host.name),
-      );
-      hosts = hosts.filter((host) => kept.has(host.name));
-    }
-    const inventoryOrder = [...fleet.hosts.keys()];
-    const order = String(
-      templateNow(context, wordValue(words, 'order') ?? 'inventory', where) ?? 'inventory',
-    );
-    const byName = (a: Host, b: Host): number => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
-    const rank = new Map(inventoryOrder.map((name, index) => [name, index]));
-    const byInventory = (a: Host, b: Host): number => (rank.get(a.name) ?? -1) - (rank.get(b.name) ?? -1);
-    switch (order) {
-      case 'sorted':
-        return [...hosts].sort(byName);
-      case 'reverse_sorted':
-        return [...hosts].sort(byName).reverse();
-      case 'reverse_inventory':
-        return [...hosts].sort(byInventory).reverse();
-      case 'shuffle':
-        return shuffled(hosts, this.options.random ?? Math.random);
-      default:
-        return hosts;
-    }
-  }
-
-  /** As in Ansible, a name that the inventory lacks is told and passed over: `server:agent` are the servers where there is no agent. `localhost` is always there. */
-  #selected(context: Context, pattern: string, where: Place | undefined): readonly Host[] {
-    const { fleet } = this.options;
-    const local = pattern.trim();
-    if ((local === 'localhost' || local === '127.0.0.1') && !fleet.hosts.has(local)) {
-      const vars = {
-        inventory_hostname: local,
-        inventory_hostname_short: local,
-        ansible_connection: 'local',
-      };
-      return [{ name: local, groups: [], vars: this.#scope.with(vars) }];
-    }
-    const parts = splitPattern(pattern);
-    const known = parts.filter((part) => this.#isKnown(context, part, where));
-    const isNobody =
-      parts.some((part) => part.startsWith('&') && !known.includes(part)) ||
-      (parts.some(isChoosing) && !known.some(isChoosing));
-    return isNobody ? [] : fleet.select(known.length === parts.length ? pattern : known.join(','));
-  }
-
-  /** Whether a part of a pattern names anything; tells where it does not. */
-  #isKnown(context: Context, part: string, where: Place | undefined): boolean {
-    try {
-      this.options.fleet.select(part.replace(/^[!&]/, ''));
-      return true;
-    } catch (error) {
-      if (!(error instanceof FleetError)) throw error;
-      if (/SYNTAX|INVALID|MALFORMED/.test(error.code)) {
-        context.compilation.errors.push(where === undefined ? error : error.within({ where }));
-      } else {
-        this.#compilation.warn({ ...error.toFault(), ...(where === undefined ? {} : { where }) });
-      }
-      return false;
-    }
-  }
-
-  #gathers(context: Context, words: Words): boolean {
-    return this.#isSo(context, words, 'gather_facts') ?? true;
-  }
-
-  /** A truth value of the play itself, its template decided now. */
-  #isSo(context: Context, words: Words, key: string): boolean | undefined {
-    const flag = flagOf(words, key);
-    if (flag === undefined || typeof flag === 'boolean') return flag;
-    const place = words.get(key)?.node.place ?? { file: context.file };
-    return truthOf(templateNow(context, flag, place));
-  }
-
-  #serial(context: Context, words: Words): readonly (number | string)[] {
-    const entry = words.get('serial');
-    if (entry === undefined) return [];
-    const value = templateNow(context, entry.node.value, entry.node.place);
-    if (value === undefined) return [];
-    return [value].flat(2).flatMap((size: unknown): (number | string)[] => {
-      const text = String(size).trim();
-      if (/^\d+$/.test(text)) return [Number(text)];
-      if (/^\d+(?:\.\d+)?%$/.test(text)) return [text];
-      report(context, {
-        code: 'PLAYBOOK_SERIAL',
-        message: `'serial' is a number of hosts or a percentage, not ${shown(size)}`,
-        fix: 'Write e.g. 1, "25%" or [1, "25%"].',
-        where: entry.node.place,
-      });
-      return [];
-    });
-  }
-
-  #percentage(context: Context, words: Words): number | undefined {
-    const entry = words.get('max_fail_percentage');
-    if (entry === undefined) return undefined;
-    const value = templateNow(context, entry.node.value, entry.node.place);
-    if (value === undefined) return undefined;
-    const number = Number(String(value).trim().replace(/%$/, ''));
-    if (number >= 0 && number <= 100) return number;
-    report(context, {
-      code: 'PLAYBOOK_VALUE',
-      message: `'max_fail_percentage' is a number from 0 to 100, not ${shown(value)}`,
-      fix: 'Write e.g. 30.',
-      where: entry.node.place,
-    });
-    return undefined;
-  }
-
-  #prompted(context: Context, words: Words): Readonly<Record<string, unknown>> {
-    const answers: [string, unknown][] = [];
-    for (const node of words.get('vars_prompt')?.node.items ?? []) {
-      const name = textIn(node, 'name');
-      if (name === undefined) {
-        report(context, {
-          code: 'PLAYBOOK_PROMPT',
-          message: "a question of 'vars_prompt' needs the 'name' of its variable",
-          fix: "Write '- name: VARIABLE' and 'prompt: …' below it.",
-          where: node.place,
-        });
-        continue;
-      }
-      if (Object.hasOwn(this.options.extraVars ?? {}, name)) continue;
-      const byDefault = textIn(node, 'default');
-      if (Object.hasOwn(this.answers, name)) {
-        answers.push([name, this.answers[name]]);
-      } else if (this.willAsk) {
-        if (!this.questions.some((question) => question.name === name)) {
-          this.questions.push({
-            name,
-            text: textIn(node, 'prompt') ?? name,
-            isPrivate: truthOf(textIn(node, 'private') ?? 'yes') ?? true,
-            confirm: truthOf(textIn(node, 'confirm') ?? 'no') ?? false,
-            ...(byDefault === undefined ? {} : { byDefault }),
-          });
-        }
-        answers.push([name, byDefault ?? '']);
-      } else if (byDefault !== undefined) answers.push([name, byDefault]);
-      else {
-        report(context, {
-          code: 'PLAYBOOK_PROMPT',
-          message: `'${name}' must be asked for, and there is nobody to ask`,
-          fix: `Give it with -e ${name}=…, or run on a terminal.`,
-          where: node.place,
-        });
-      }
-    }
-    return Object.fromEntries(answers);
-  }
 }
 
 function startingAt(plays: readonly CompiledPlay[], wanted: string): readonly CompiledPlay[] {
@@ -570,18 +382,6 @@ function looksLikeTask(node: Located): boolean {
   return !(node.entries ?? []).some(({ key }) =>
     ['tasks', 'steps', 'roles', 'gather_facts', 'pre_tasks'].includes(key),
   );
-}
-
-function shuffled(hosts: readonly Host[], random: () => number): readonly Host[] {
-  const order = [...hosts];
-  for (let index = order.length - 1; index > 0; index -= 1) {
-    const other = Math.floor(random() * (index + 1));
-    const [a, b] = [order[index], order[other]];
-    if (a === undefined || b === undefined) continue;
-    order[index] = b;
-    order[other] = a;
-  }
-  return order;
 }
 
 /** The playbook may be compiled twice; a person is warned once. */
@@ -616,15 +416,4 @@ function forgives({
     templated?.ignoreUnreachable !== undefined ||
     (ignoreUnreachable !== undefined && ignoreUnreachable !== false)
   );
-}
-
-/** Whether a part of a pattern adds hosts, rather than taking some away. */
-function isChoosing(part: string): boolean {
-  return !/^[!&]/.test(part);
-}
-
-/** `free` for what lets hosts run ahead; other plugins of Ansible differ from `linear` in nothing that counts here. */
-function strategyOf(written: string | undefined): NonNullable<Play['strategy']> {
-  if (written === 'rolling') return 'rolling';
-  return written !== undefined && /free|host_pinned/.test(written) ? 'free' : 'linear';
 }

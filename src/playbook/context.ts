@@ -85,6 +85,10 @@ export interface PlayState {
   readonly roleVars: Record<string, unknown>;
   /** Roles that ran already with the same parameters. */
   readonly rolesDone: Set<string>;
+  /** Names of the roles that the playbook itself brings to the play, in order. */
+  readonly roleNames: string[];
+  /** Names of those that others depend on. */
+  readonly dependencyNames: string[];
   /** Roles whose handlers are known already. */
   readonly roleHandlers: Set<string>;
   readonly notified: { readonly name: string; readonly where: Place | undefined }[];

@@ -251,6 +251,8 @@ function dynamic(
       roleVars: {},
       roleHandlers: new Set(context.play.roleHandlers),
       rolesDone: new Set<string>(),
+      roleNames: [],
+      dependencyNames: [],
       notified: [],
     };
     const at: Context = {
@@ -337,6 +339,8 @@ function rehearse(context: Context, load: (at: Context) => readonly Entry[]): vo
     handlers: [],
     roleHandlers: new Set<string>(),
     rolesDone: new Set(context.play.rolesDone),
+    roleNames: [],
+    dependencyNames: [],
     roleDefaults: {},
     roleVars: {},
   };

@@ -11,7 +11,6 @@ export const metaActions = [
   'clear_host_errors',
   'clear_facts',
   'noop',
-  'refresh_inventory',
   'reset_connection',
 ] as const;
 

@@ -146,6 +146,12 @@ export function compileRole(context: Context, request: RoleRequest): readonly En
     context.play.rolesDone.add(same);
   }
 
+  if (!request.isDynamic) {
+    const { roleNames, dependencyNames } = context.play;
+    const names = request.once && context.role !== undefined ? dependencyNames : roleNames;
+    if (!names.includes(role.name)) names.push(role.name);
+  }
+
   const chain = [...context.chain, marker];
   const inRole: Context = { ...context, chain };
   const before = compileRoles({ ...inRole, role, file: `${role.path}/meta/main.yml` }, dependencies);
@@ -214,7 +220,8 @@ function withRoleVariables(context: Context, role: RoleScope, request: RoleReque
     Object.assign(context.play.roleDefaults, defaults);
     Object.assign(context.play.roleVars, request.vars, vars);
   }
-  const { inherited } = context;
+  const { inherited, role: parent } = context;
+  const isInside = !request.once && parent !== undefined;
   return {
     ...inherited,
     defaults: { ...inherited.defaults, ...defaults },
@@ -224,7 +231,30 @@ function withRoleVariables(context: Context, role: RoleScope, request: RoleReque
       ...vars,
       role_name: role.name,
       role_path: role.path,
+      ansible_role_name: role.name,
+      ...(isInside
+        ? {
+            ansible_parent_role_names: [parent.name, ...parents(inherited, 'ansible_parent_role_names')],
+            ansible_parent_role_paths: [parent.path, ...parents(inherited, 'ansible_parent_role_paths')],
+          }
+        : {}),
     },
+  };
+}
+
+/** What a role within another one knows of those around that one. */
+function parents({ roleVars }: Inherited, name: string): readonly unknown[] {
+  return [roleVars[name] ?? []].flat();
+}
+
+/** The roles of a play, by the names that Ansible has for the lists. Those that the run includes are not among them, as there. */
+export function roleNamesOf({ play }: Context): Readonly<Record<string, readonly string[]>> {
+  const { roleNames, dependencyNames } = play;
+  return {
+    ansible_play_role_names: roleNames,
+    role_names: roleNames,
+    ansible_dependent_role_names: dependencyNames,
+    ansible_role_names: [...new Set([...roleNames, ...dependencyNames])],
   };
 }
 

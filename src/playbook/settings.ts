@@ -29,7 +29,7 @@ export function readWords(
       report(context, {
         code: 'PLAYBOOK_KEY_UNKNOWN',
         message: `a ${kind} has no key '${entry.key}'`,
-        fix: meant(entry.key, Object.keys(keywords), `docs/playbooks.md lists the keys of a ${kind}.`),
+        fix: meant(entry.key, Object.keys(keywords), `docs/compatibility.md says what a ${kind} can have.`),
         where: entry.keyPlace,
       });
       continue;

@@ -153,6 +153,15 @@ function compileMeta(
 ): readonly Entry[] {
   const asked = String((found.args as Record<string, unknown>)._raw_params ?? '').trim();
   const action = metaActions.find((name) => name === asked);
+  if (asked === 'refresh_inventory') {
+    report(context, {
+      code: 'PLAYBOOK_META',
+      message: "'meta: refresh_inventory' is not here: an inventory is read once, before anything is done",
+      fix: 'Put what comes after it into a playbook of its own, and run fleet again for that.',
+      where: entryOf(node, 'meta')?.node.place ?? found.where,
+    });
+    return [];
+  }
   if (action === undefined) {
     report(context, {
       code: 'PLAYBOOK_META',
@@ -161,6 +170,15 @@ function compileMeta(
       where: entryOf(node, 'meta')?.node.place ?? found.where,
     });
     return [];
+  }
+  if (action === 'clear_host_errors') {
+    context.compilation.warn({
+      code: 'PLAYBOOK_KEY_WITHOUT_EFFECT',
+      message: "'meta: clear_host_errors' does nothing here: a host that has failed stays out of the run",
+      fix: "Use 'ignore_errors', 'ignore_unreachable' or a block with 'rescue' where a host may fail.",
+      where: entryOf(node, 'meta')?.node.place ?? found.where,
+      blame: 'usage',
+    });
   }
   return finishTask(
     context,

@@ -151,7 +151,6 @@ function readAll(step: AnyStep, written: unknown, where: Place | undefined, unte
         code,
         message: `${step.name}: ${message}`,
         fix,
-        step: step.name,
         blame: 'usage',
         ...(where === undefined ? {} : { where }),
       }),
@@ -265,6 +264,10 @@ function complaint(error: ErrorObject, isSecret: boolean): string {
       return `is ${shown}, but must be one of ${(params.allowedValues as string[]).join(', ')}`;
     case 'type':
       return `is ${shown}, but must be ${String(params.type)}`;
+    case 'pattern':
+      return params.pattern === '^/'
+        ? `is ${shown}, but must be an absolute path`
+        : `is ${shown}, which it cannot be`;
     default:
       return `is ${shown}: ${error.message ?? 'not valid'}`;
   }

@@ -16,10 +16,17 @@ import {
   touchesOfPath,
   treeOf,
 } from '../facts/file.ts';
-import { type Identity, identity } from '../facts/identity.ts';
+import { identity } from '../facts/identity.ts';
 import { flag, mode, optional, path, secretText, text } from './arguments.ts';
 import { attributeArguments, resolveMode, sameOwner } from './file-attributes.ts';
-import { landFile, type WantedFile, worldReadable } from './landed-file.ts';
+import {
+  type LandingSite,
+  landFile,
+  landingArguments,
+  landingOf,
+  type WantedFile,
+  worldReadable,
+} from './landed-file.ts';
 
 const args = Type.Object(
   {
@@ -32,12 +39,7 @@ const args = Type.Object(
     content: optional(secretText('The content itself, instead of src. A map or list is written as JSON.')),
     ...attributeArguments,
     directory_mode: optional(mode('Permission bits of folders made while copying a folder.')),
-    backup: optional(flag('Keeps what was there beside it, with the time in its name.')),
-    force: optional(flag('When false, a file that exists stays as it is. Default true.')),
-    follow: optional(flag('Writes to where a link at dest points instead of replacing the link.')),
-    validate: optional(
-      text('A command that must accept the new file before it lands; %s stands for its path.'),
-    ),
+    ...landingArguments,
     remote_src: optional(flag('src is a file on the host itself.')),
     checksum: optional(text('Ignored: what is sent is always verified by its sha256.')),
     local_follow: optional(flag('Ignored: links on the control node are always followed.')),
@@ -46,11 +48,7 @@ const args = Type.Object(
   { additionalProperties: false },
 );
 
-interface Seen {
-  readonly file: FileState;
-  readonly content: Content;
-  readonly parent: FileState;
-  readonly me: Identity;
+interface Seen extends LandingSite {
   readonly source?: ControlFile;
   /** What stands at `dest/NAME`, should dest turn out to be a folder. */
   readonly inner?: FileState;
@@ -192,10 +190,7 @@ function wantedFile(args: CopyArgs, path: string, content: WantedFile['content']
     mode: args.mode === 'preserve' ? undefined : args.mode,
     owner: args.owner,
     group: args.group,
-    ...(args.backup === true ? { backup: true } : {}),
-    ...(args.force === false ? { overwrite: false } : {}),
-    ...(args.follow === true ? { follow: true } : {}),
-    ...(args.validate === undefined ? {} : { validate: args.validate }),
+    ...landingOf(args),
   };
 }
 

@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import { lines, type ShellScript, sh } from '../core/shell.ts';
+import type { ChecksumAlgorithm } from '../facts/file.ts';
 
 /** A file that a host fetches itself. */
 export interface Download {
@@ -58,4 +59,24 @@ export function downloadScript(download: Download): ShellScript {
 /** A value in curl's configuration syntax. */
 export function curlWord(value: string): string {
   return `"${value.replace(/["\\]/g, '\\$&').replaceAll('\n', '\\n').replaceAll('\r', '\\r').replaceAll('\t', '\\t')}"`;
+}
+
+/** What a download must have: a sum, or the address of a list of sums. */
+interface Sum {
+  readonly algorithm: ChecksumAlgorithm;
+  readonly hex?: string;
+  readonly url?: string;
+}
+
+/** Reads `ALGORITHM:HEX` or `ALGORITHM:URL`; what is wrong with it as a text. */
+export function checksumArgument(written: string | undefined): Sum | string | undefined {
+  if (written === undefined || written === '') return undefined;
+  const match = /^(md5|sha1|sha224|sha256|sha384|sha512):(.+)$/.exec(written.trim());
+  if (match?.[1] === undefined || match[2] === undefined)
+    return `checksum ${written} has no algorithm before it`;
+  const algorithm = match[1] as ChecksumAlgorithm;
+  if (/^(https?|ftp):/.test(match[2])) return { algorithm, url: match[2] };
+  return /^[0-9a-fA-F]+$/.test(match[2])
+    ? { algorithm, hex: match[2].toLowerCase() }
+    : `checksum ${written} is no hexadecimal number`;
 }

@@ -5,10 +5,10 @@ import { lines } from '../core/shell.ts';
 import { ask } from '../engine/fact.ts';
 import { change, defineStep, type Plan, refuse, unchanged } from '../engine/step.ts';
 import { publishedSum } from '../facts/download.ts';
-import { type ChecksumAlgorithm, checksumOf, type FileState, fileAt, touchesOfPath } from '../facts/file.ts';
+import { checksumOf, type FileState, fileAt, touchesOfPath } from '../facts/file.ts';
 import { type Identity, identity } from '../facts/identity.ts';
 import { anything, dictionary, flag, optional, path, secretText, text, whole } from './arguments.ts';
-import { downloadScript } from './download.ts';
+import { checksumArgument, downloadScript } from './download.ts';
 import { attributeArguments, attributeChange, resolveMode } from './file-attributes.ts';
 
 const args = Type.Object(
@@ -160,22 +160,4 @@ function targetOf(args: { url: string; dest: string }): string {
     args.dest,
     URL.canParse(args.url) ? posix.basename(new URL(args.url).pathname) || 'index.html' : 'index.html',
   );
-}
-
-interface Sum {
-  readonly algorithm: ChecksumAlgorithm;
-  readonly hex?: string;
-  readonly url?: string;
-}
-
-function checksumArgument(written: string | undefined): Sum | string | undefined {
-  if (written === undefined || written === '') return undefined;
-  const match = /^(md5|sha1|sha224|sha256|sha384|sha512):(.+)$/.exec(written.trim());
-  if (match?.[1] === undefined || match[2] === undefined)
-    return `checksum ${written} has no algorithm before it`;
-  const algorithm = match[1] as ChecksumAlgorithm;
-  if (/^(https?|ftp):/.test(match[2])) return { algorithm, url: match[2] };
-  return /^[0-9a-fA-F]+$/.test(match[2])
-    ? { algorithm, hex: match[2].toLowerCase() }
-    : `checksum ${written} is no hexadecimal number`;
 }

@@ -76,7 +76,8 @@ export const k3sMembershipStep = defineStep<ReturnType<typeof Type.Object>, Seen
   },
 });
 
-function serversSeen(
+/** What the servers say of themselves, as their membership is decided by. */
+export function serversSeen(
   servers: ReadonlyMap<string, ServerData | undefined>,
 ): Map<string, ServerSeen | undefined> {
   return new Map(

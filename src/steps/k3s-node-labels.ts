@@ -1,19 +1,11 @@
 import { Type } from '@sinclair/typebox';
 import { lines, type ShellScript, sh } from '../core/shell.ts';
-import { ask, askEach } from '../engine/fact.ts';
 import { change, type Diff, defineStep, type Plan, unchanged } from '../engine/step.ts';
-import { type HostName, hostName } from '../facts/host-name.ts';
-import { type FoundMarks, type K3sNode, k3sNodes, marksAnnotation, nodeNamed } from '../facts/k3s-nodes.ts';
+import { type FoundMarks, type K3sNode, marksAnnotation, nodeNamed } from '../facts/k3s-nodes.ts';
 import { type NodeMarks, taintIdentity, taintText } from '../k3s/node-marks.ts';
 import { kubectlWords } from '../k3s/paths.ts';
 import { withNode } from './k3s-drain.ts';
-import { k3sNode, nodeNameOf } from './k3s-node.ts';
-import { type NodesByServer, serverToAsk } from './k3s-readiness.ts';
-
-interface Seen {
-  readonly hostName: HostName;
-  readonly nodes: NodesByServer;
-}
+import { type OwnNodeSeen, ownNode, ownNodeQuestions } from './k3s-own-node.ts';
 
 const none: FoundMarks = { labels: {}, taints: [], byFleet: { labels: [], taints: [] } };
 
@@ -21,7 +13,7 @@ const none: FoundMarks = { labels: {}, taints: [], byFleet: { labels: [], taints
  * Through the API, since k3s reads `--node-label` only when a node registers, and may not set `node-role.kubernetes.io/…`
  * by it at all. What fleet has set stands in an annotation: what others set is never taken off.
  */
-export const k3sNodeLabelsStep = defineStep<ReturnType<typeof Type.Object>, Seen>({
+export const k3sNodeLabelsStep = defineStep<ReturnType<typeof Type.Object>, OwnNodeSeen>({
   name: 'k3s_node_labels',
   summary:
     'The node has the labels and taints of node_labels and node_taints; those that fleet set earlier and nobody wants any more are gone.',
@@ -29,13 +21,11 @@ export const k3sNodeLabelsStep = defineStep<ReturnType<typeof Type.Object>, Seen
   examples: ['- k3s_node_labels:\n'],
   alters: ['nodes'],
   look(_args, host) {
-    return { hostName: ask(hostName), nodes: askEach(k3sNode(host).servers, k3sNodes) };
+    return ownNodeQuestions(host);
   },
-  plan(seen, _args, host): Plan<Seen> {
-    const node = k3sNode(host);
-    const name = nodeNameOf(node, seen.hostName.inUse);
-    const server = serverToAsk(node, host.name, seen.nodes);
-    const own = nodeNamed(seen.nodes.get(server), name);
+  plan(seen, _args, host): Plan<OwnNodeSeen> {
+    const { node, name, server, told } = ownNode(host, seen);
+    const own = nodeNamed(told, name);
     if (own === undefined) return unchanged(`no server tells of ${name}`);
     const wanted = node.settings.nodeMarks;
     const work = workFor(own.marks ?? none, wanted);

@@ -147,8 +147,8 @@ function system(seen: PreflightHost): readonly Found[] {
     add(
       'warning',
       'read-only-system',
-      'its /usr is read-only: packages come into the next boot only, and fleet installs none',
-      'Install what fleet plan would (k3s-selinux where SELinux is on) by transactional-update, and reboot before fleet up.',
+      'its /usr is read-only: packages come into the next boot only, and fleet installs none but k3s-selinux out of airgap_dir',
+      'Install what fleet plan would (k3s-selinux where SELinux is on) by transactional-update, and reboot before fleet up; or set airgap_dir and allow_reboot: true.',
     );
   // Where fleet has written prefer-bundled-bin, k3s is kept from it.
   if (

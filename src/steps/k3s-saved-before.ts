@@ -143,7 +143,8 @@ trap 'rm -f "$temporary"; [ "\${pid:-0}" = 0 ] || kill -CONT "$pid" 2> /dev/null
 trap 'exit 1' HUP INT PIPE TERM
 sync
 [ "\${pid:-0}" = 0 ] || kill -STOP "$pid"
-tar -C ${`${data}/server`} -cf "$temporary" db token
+tar -C ${`${data}/server`} -cf "$temporary" db token || {
+code=$?; echo "$(df -Pk "$folder" | awk 'NR == 2 { print $4 }') KiB are free for it" >&2; exit $code; }
 [ "\${pid:-0}" = 0 ] || kill -CONT "$pid"
 sync "$temporary" 2> /dev/null || sync
 mv -f "$temporary" "$folder/"${`${label}.tar`}`,

@@ -23,6 +23,7 @@ import {
   touchesOfPath,
 } from '../facts/file.ts';
 import { type Identity, identity } from '../facts/identity.ts';
+import { flag, optional, text } from './arguments.ts';
 import { attributeChange, resolveMode, type WantedAttributes } from './file-attributes.ts';
 
 /** What must be seen of a path before a file can land there. */
@@ -50,6 +51,38 @@ export interface WantedFile extends WantedAttributes {
   readonly confidential?: boolean;
   /** Makes missing parent folders (0755, of our user) first. */
   readonly makeParents?: boolean;
+}
+
+/** How a file lands, as the arguments of Ansible's `copy` and `template` say it. */
+export const landingArguments = {
+  backup: optional(flag('Keeps what was there beside it, with the time in its name.')),
+  force: optional(flag('When false, a file that exists stays as it is. Default true.')),
+  follow: optional(flag('Writes to where a link at dest points instead of replacing the link.')),
+  validate: optional(
+    text('A command that must accept the new file before it lands; %s stands for its path.'),
+  ),
+};
+
+interface LandingArguments {
+  readonly backup?: boolean | undefined;
+  readonly force?: boolean | undefined;
+  readonly follow?: boolean | undefined;
+  readonly validate?: string | undefined;
+}
+
+/** What those arguments ask for. */
+export function landingOf({
+  backup,
+  force,
+  follow,
+  validate,
+}: LandingArguments): Pick<WantedFile, 'backup' | 'overwrite' | 'follow' | 'validate'> {
+  return {
+    ...(backup === true ? { backup } : {}),
+    ...(force === false ? { overwrite: false } : {}),
+    ...(follow === true ? { follow } : {}),
+    ...(validate === undefined ? {} : { validate }),
+  };
 }
 
 type LandedPlan =

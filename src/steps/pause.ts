@@ -33,7 +33,8 @@ export const pauseStep = defineStep<typeof args, Record<never, never>>({
     return change(`waits ${seconds} s`, [{ kind: 'pause', durationMs: seconds * 1000 }], {
       imperative: true,
       changesNothing: true,
-      touches: [],
+      // What was seen before the wait may have been what is waited for.
+      touches: 'everything',
       result: () => ({ changed: false, delta: seconds }),
     });
   },

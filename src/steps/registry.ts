@@ -21,7 +21,9 @@ import { k3sAbsentStep } from './k3s-absent.ts';
 import { k3sAirgapStep } from './k3s-airgap.ts';
 import { k3sAirgapSelinuxStep } from './k3s-airgap-selinux.ts';
 import { k3sAppArmorStep } from './k3s-apparmor.ts';
+import { k3sAuthoritiesStep } from './k3s-authorities.ts';
 import { k3sBinaryStep } from './k3s-binary.ts';
+import { k3sCaRotatableStep } from './k3s-ca-rotatable.ts';
 import { k3sCaRotationStep } from './k3s-ca-rotation.ts';
 import { k3sCaRotationEndStep } from './k3s-ca-rotation-end.ts';
 import { k3sCaRotationOverStep } from './k3s-ca-rotation-over.ts';
@@ -51,6 +53,7 @@ import { k3sMembershipStep } from './k3s-membership.ts';
 import { k3sNodeAbsentStep } from './k3s-node-absent.ts';
 import { k3sNodeLabelsStep } from './k3s-node-labels.ts';
 import { k3sOtherRoleStep } from './k3s-other-role.ts';
+import { k3sPolicyBootStep } from './k3s-policy-boot.ts';
 import { k3sPreflightStep } from './k3s-preflight-step.ts';
 import { k3sQuorumStep } from './k3s-quorum.ts';
 import { k3sReadyStep } from './k3s-ready.ts';
@@ -188,6 +191,8 @@ export const allSteps: readonly AnyStep[] = [
   k3sAirgapSelinuxStep,
   k3sAppArmorStep,
   k3sBinaryStep,
+  k3sAuthoritiesStep,
+  k3sCaRotatableStep,
   k3sCaRotationStep,
   k3sCaRotationEndStep,
   k3sCaRotationOverStep,
@@ -215,6 +220,7 @@ export const allSteps: readonly AnyStep[] = [
   k3sNodeAbsentStep,
   k3sNodeLabelsStep,
   k3sOtherRoleStep,
+  k3sPolicyBootStep,
   k3sPreflightStep,
   k3sQuorumStep,
   k3sReadyStep,

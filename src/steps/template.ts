@@ -4,12 +4,12 @@ import { Secret } from '../core/secret.ts';
 import { ask, askControl } from '../engine/fact.ts';
 import { defineStep, type Plan, refuse } from '../engine/step.ts';
 import { type ControlFile, controlFile } from '../facts/control-file.ts';
-import { type Content, contentOf, digestOf, type FileState, fileAt } from '../facts/file.ts';
-import { type Identity, identity } from '../facts/identity.ts';
+import { contentOf, digestOf, fileAt } from '../facts/file.ts';
+import { identity } from '../facts/identity.ts';
 import { anything, flag, optional, path, text } from './arguments.ts';
 import { missingSource, openedVault } from './copy.ts';
 import { attributeArguments } from './file-attributes.ts';
-import { landFile, worldReadable } from './landed-file.ts';
+import { type LandingSite, landFile, landingArguments, landingOf, worldReadable } from './landed-file.ts';
 
 const args = Type.Object(
   {
@@ -18,12 +18,7 @@ const args = Type.Object(
       'Where the rendered text lands; with a trailing slash, into that folder under the name of src without .j2.',
     ),
     ...attributeArguments,
-    backup: optional(flag('Keeps what was there beside it, with the time in its name.')),
-    force: optional(flag('When false, a file that exists stays as it is. Default true.')),
-    follow: optional(flag('Writes to where a link at dest points instead of replacing the link.')),
-    validate: optional(
-      text('A command that must accept the new file before it lands; %s stands for its path.'),
-    ),
+    ...landingArguments,
     trim_blocks: optional(flag('Whether the newline behind a {% … %} goes. Default true.')),
     lstrip_blocks: optional(flag('Whether blanks before a {% … %} go that begins its line. Default false.')),
     output_encoding: optional(anything('Ignored: files are written in UTF-8.')),
@@ -32,11 +27,7 @@ const args = Type.Object(
   { additionalProperties: false },
 );
 
-interface Seen {
-  readonly file: FileState;
-  readonly content: Content;
-  readonly parent: FileState;
-  readonly me: Identity;
+interface Seen extends LandingSite {
   readonly source: ControlFile;
 }
 
@@ -84,10 +75,7 @@ export const templateStep = defineStep<typeof args, Seen>({
       mode: args.mode,
       owner: args.owner,
       group: args.group,
-      ...(args.backup === true ? { backup: true } : {}),
-      ...(args.force === false ? { overwrite: false } : {}),
-      ...(args.follow === true ? { follow: true } : {}),
-      ...(args.validate === undefined ? {} : { validate: args.validate }),
+      ...landingOf(args),
     });
   },
 });

@@ -3,8 +3,9 @@ import { Type } from '@sinclair/typebox';
 import { lines, type ShellScript, sh } from '../core/shell.ts';
 import type { Action } from '../engine/action.ts';
 import { ask, askControl } from '../engine/fact.ts';
-import { change, defineStep, type Plan, refuse, unchanged } from '../engine/step.ts';
+import { change, defineStep, type Notice, type Plan, refuse, unchanged } from '../engine/step.ts';
 import { type ControlFile, controlFile } from '../facts/control-file.ts';
+import { publishedSum } from '../facts/download.ts';
 import {
   type Content,
   contentOf,
@@ -16,13 +17,18 @@ import {
 } from '../facts/file.ts';
 import { anything, flag, list, optional, path, text } from './arguments.ts';
 import { missingSource } from './copy.ts';
-import { downloadScript } from './download.ts';
+import { checksumArgument, downloadScript } from './download.ts';
 import { attributeArguments } from './file-attributes.ts';
 
 const args = Type.Object(
   {
     src: text(
-      'An archive on the control node (tar, also gz, bz2, xz, zst; zip), or with remote_src on the host, or an address from which the host fetches it (once; get_url with a checksum, then remote_src, also checks it).',
+      'An archive on the control node (tar, also gz, bz2, xz, zst; zip), or with remote_src on the host, or an address from which the host fetches it, once.',
+    ),
+    checksum: optional(
+      text(
+        'Of an address: ALGORITHM:HEX, or ALGORITHM:URL of a file that lists the sums; checked before anything is unpacked. Without it a warning says so. Ansible has no such argument.',
+      ),
     ),
     dest: path('The folder it is unpacked into, which must exist.'),
     remote_src: optional(flag('src is on the host, or an address.', { aliases: ['copy_remote'] })),
@@ -45,6 +51,8 @@ interface Seen {
   readonly creates?: FileState;
   readonly source?: ControlFile;
   readonly remote?: Content;
+  /** The sum that the list at the checksum's address gives for the archive; `undefined` when it could not be read. */
+  readonly published?: string | undefined;
   /** The note of the archive that was unpacked there last. */
   readonly note: Content;
 }
@@ -57,9 +65,20 @@ export const unarchiveStep = defineStep<typeof args, Seen>({
   name: 'unarchive',
   summary: 'An archive was unpacked into a folder, and no newer one is there to unpack.',
   args,
-  examples: [`- unarchive: src=helm-v3.16.2-linux-amd64.tar.gz dest=/opt/helm`],
+  examples: [
+    `- unarchive: src=helm-v3.16.2-linux-amd64.tar.gz dest=/opt/helm`,
+    `- unarchive:
+    src: https://get.helm.sh/helm-v3.16.2-linux-amd64.tar.gz
+    remote_src: true
+    dest: /opt/helm
+    checksum: sha256:9318379b847e333460d33d291d4c088156299a26cd93d570a7f5d0c36e50b5bb`,
+  ],
   look(args, host) {
+    const sum = checksumArgument(args.checksum);
     return {
+      ...(isAddress(args.src) && typeof sum === 'object' && sum.url !== undefined
+        ? { published: ask(publishedSum(sum.url, archiveName(args.src))) }
+        : {}),
       dest: ask(fileAt(args.dest)),
       note: ask(contentOf(noteOf(args))),
       ...(args.creates === undefined ? {} : { creates: ask(fileAt(args.creates)) }),
@@ -73,6 +92,13 @@ export const unarchiveStep = defineStep<typeof args, Seen>({
   plan(seen, args, host): Plan<Seen> {
     if (isAddress(args.src) && !isOnHost(args))
       return refuse('src is an address', 'Say that the host shall fetch it: remote_src: true.');
+    const sum = checksumArgument(args.checksum);
+    if (typeof sum === 'string') return refuse(sum, 'Write checksum: sha256:HEX.');
+    if (sum !== undefined && !isAddress(args.src))
+      return refuse(
+        `checksum is for archives of an address, and ${args.src} is a file`,
+        'Leave checksum out, or check the file with stat and assert.',
+      );
     if (args.creates !== undefined && seen.creates?.self !== undefined)
       return unchanged(`${args.creates} exists`);
     if (seen.dest.followed?.type !== 'directory') {
@@ -81,7 +107,18 @@ export const unarchiveStep = defineStep<typeof args, Seen>({
     const { source } = seen;
     if (source?.kind === 'missing') return missingSource(args.src, source, host);
     if (source?.kind === 'directory') return refuse(`${source.path} is a folder`, 'Use copy for folders.');
-    const known = isAddress(args.src) ? args.src : (source?.sha256 ?? seen.remote?.sha256);
+    const wanted = sum?.hex ?? seen.published;
+    if (sum !== undefined && wanted === undefined) {
+      return refuse(
+        `the list at ${sum.url} gives no sum for ${archiveName(args.src)}`,
+        'Check both addresses, or give the sum itself.',
+      );
+    }
+    const known = isAddress(args.src)
+      ? sum === undefined
+        ? args.src
+        : `${sum.algorithm}:${wanted}`
+      : (source?.sha256 ?? seen.remote?.sha256);
     if (known === undefined) return refuse(`${args.src} does not exist on the host`, 'Bring it there first.');
     const note = `${known}\n`;
     if (seen.note.text === note)
@@ -120,6 +157,9 @@ export const unarchiveStep = defineStep<typeof args, Seen>({
           mode: '0600',
           owner: 'root',
           group: 'root',
+          ...(sum === undefined || wanted === undefined
+            ? {}
+            : { sum: { algorithm: sum.algorithm, hex: wanted } }),
           headers: [],
           connectTimeoutS: 10,
           insecure: args.validate_certs === false,
@@ -149,10 +189,24 @@ export const unarchiveStep = defineStep<typeof args, Seen>({
         after: { note: { sha256: sha256Of(note), text: note } },
         touches: touchesOfPath(args.dest, 'below'),
         result: () => ({ dest: args.dest, src: args.src }),
+        ...(isAddress(args.src) && sum === undefined ? { warning: unverified(args.src) } : {}),
       },
     );
   },
 });
+
+function unverified(address: string): Notice {
+  return {
+    code: 'DOWNLOAD_UNVERIFIED',
+    message: `what ${address} gives is unpacked unchecked: 'unarchive' was given no checksum`,
+    fix: "Add 'checksum: sha256:HEX', or the address of a list of sums behind 'sha256:'.",
+  };
+}
+
+/** What a list of sums calls the archive. */
+function archiveName(address: string): string {
+  return posix.basename(URL.canParse(address) ? new URL(address).pathname : address);
+}
 
 function isAddress(src: string): boolean {
   return /^(https?|ftp):\/\//.test(src);

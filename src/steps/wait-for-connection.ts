@@ -38,7 +38,8 @@ export const waitForConnectionStep = defineStep<typeof args, { me: Identity }>({
       {
         imperative: true,
         changesNothing: true,
-        touches: [],
+        // What was seen before the wait may have been what is waited for.
+        touches: 'everything',
         result: () => ({ changed: false }),
       },
     );

@@ -71,7 +71,8 @@ export const waitForStep = defineStep<typeof args, Seen>({
       return change(`waits ${durationMs / 1000} s`, [{ kind: 'pause', durationMs }], {
         imperative: true,
         changesNothing: true,
-        touches: [],
+        // What was seen before the wait may have been what is waited for.
+        touches: 'everything',
         result: () => ({ changed: false }),
       });
     }
@@ -99,7 +100,8 @@ export const waitForStep = defineStep<typeof args, Seen>({
       {
         imperative: true,
         changesNothing: true,
-        touches: [],
+        // What was seen before the wait may have been what is waited for.
+        touches: 'everything',
         result: () => ({
           changed: false,
           state: args.state ?? 'started',

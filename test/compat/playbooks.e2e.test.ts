@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { hasAnsible, playByAnsible } from './playbooks/by-ansible.ts';
 import { PLAYBOOK_CASES } from './playbooks/cases.ts';
-import type { Outcome } from './playbooks/playbook-case.ts';
+import type { Outcome } from './playbooks/outcome.ts';
 
 const answers = JSON.parse(
   readFileSync(new URL('./playbooks/answers.json', import.meta.url), 'utf8'),

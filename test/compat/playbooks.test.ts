@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isIsolated, privateRun } from '../engine/run-here.ts';
 import { playByFleet } from './playbooks/by-fleet.ts';
 import { PLAYBOOK_CASES } from './playbooks/cases.ts';
-import type { Outcome } from './playbooks/playbook-case.ts';
+import type { Outcome } from './playbooks/outcome.ts';
 
 /** Of ansible-core 2.14.18, by playbooks/answers.ts. */
 const answers = JSON.parse(
@@ -33,6 +33,7 @@ describe.skipIf(!isIsolated)('a playbook does what it does in Ansible', () => {
     async (name, one) => {
       const { outcome } = await playByFleet(one, namespace);
       expect(outcome).not.toEqual(answers[name]);
+      expect(outcome).toMatchSnapshot();
     },
   );
 });

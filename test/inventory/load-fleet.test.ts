@@ -120,6 +120,13 @@ describe('YAML', () => {
   ])('%s is named', async (_what, text, code) => {
     expect((await loadYaml(text)).warnings.map((warning) => warning.code)).toContain(code);
   });
+
+  test('a slip in hosts, children or vars is told with the word that it nearly is', async () => {
+    const { warnings } = await loadYaml('g:\n  hosts: {a: }\n  childrens:\n    h: {hosts: {b: }}\n');
+    expect(warnings).toMatchObject([
+      { code: 'INVENTORY_LEVEL', fix: 'Rename it to "children" if that is what it means.' },
+    ]);
+  });
 });
 
 describe('INI', () => {
@@ -175,6 +182,7 @@ describe('INI', () => {
   test.each([
     ['[a b]\n', ['INI_SECTION hosts.ini:1:1']],
     ['[a:what]\n', ['INI_SECTION hosts.ini:1:1']],
+    ['[a\nh\n', ['INI_SECTION hosts.ini:1:1']],
     ['[a:children]\nnope\n', ['INVENTORY_GROUP_UNKNOWN hosts.ini:2:1']],
     ['[a:vars]\nx=1\n', ['INVENTORY_GROUP_UNKNOWN hosts.ini:1:1']],
     ['[a:children]\nall\n', ['INVENTORY_GROUP_LOOP hosts.ini:2:1']],

@@ -687,4 +687,130 @@ web: {hosts: {web.example.org: , www.example.com: , "10.0.0.1": , "10.0.0.2": }}
     },
     patterns: ['g0', 'g11', 'last', 'g?'],
   },
+  'as kubespray lays it out: folders of variables, odd spacing, words in quotes': {
+    files: {
+      'inventory.ini': `# ## Configure 'ip' variable to bind kubernetes services on a
+[all]
+node1 ansible_host=95.54.0.12  ip=10.3.0.1 etcd_member_name=etcd1
+node2   ansible_host=95.54.0.13	ip=10.3.0.2  etcd_member_name=etcd2   # trailing
+node[3:6]   ansible_host=95.54.0.13
+bastion ansible_host=x.x.x.x ansible_user=some_user
+
+[kube_control_plane]
+node1
+node2
+
+[etcd:children]
+kube_control_plane
+
+[kube_node]
+node[3:5:2]
+node6 node_labels='{"a":"b","c":"d e"}'
+
+[calico_rr]
+
+[k8s_cluster:children]
+kube_control_plane
+kube_node
+calico_rr
+
+[k8s_cluster:vars]
+ansible_ssh_common_args='-o ProxyCommand="ssh -W %h:%p -q some_user@x.x.x.x"'
+list=[1, 2, 'three']
+empty=
+bool_like = True
+quoted = "with # hash"
+number = 007
+float=1.10
+path=/a=b=c
+`,
+      'group_vars/all/all.yml':
+        '---\nt: 12:30\noct: 0644\nhexa: 0x1F\nsci: 1e3\nunder: 1_000\nyes_: yes\nnul: ~\ndate: 2024-01-01\n',
+      'group_vars/all/x.yml~': 'backup: 1\n',
+      'group_vars/all/.hidden.yml': 'hidden: 1\n',
+      'group_vars/all/noext': 'noext: 1\n',
+      'group_vars/all/readme.txt': 'txt: 1\n',
+      'group_vars/k8s_cluster/k8s-cluster.yaml': 'dir: "{{ base }}/x"\nt: yaml\nbase: /etc/kubernetes\n',
+      'group_vars/k8s_cluster/z.json': '{"json": [1, {"a": null}], "t": "json"}\n',
+      'host_vars/node1/deep.yml': 'deep: 1\n',
+      'host_vars/node1/sub/x.yml': 'deeper: 1\n',
+    },
+    patterns: ['etcd:!node2', 'k8s_cluster:&kube_node', 'node[3:5]', '~node[12]$', 'all[1:2]'],
+  },
+  'every kind of value of an INI file, in hosts and in vars': {
+    files: {
+      'hosts.ini': `[web]   # comment behind
+w1 a="x y" b='z' c="it's" d=a"b"c e=\\"q\\" f={'k':'v'} g=["a","b"] h=None i=1.0 j=-5 k=0x10 l=1e5 m=true n=True o="True" p='"quoted"' q=!vault s="{{ x | default('y') }}" t=1,2 u=(1,2) v=0o17 w=01
+w[1:3:2] z=later
+w1 a=again
+[web:vars] # c
+  indented=yes
+key with space=1
+x =  spaced  
+y="quoted" # comment
+z='a' 'b'
+aa=#hash
+bb=a#b
+cc=a #b
+dd=[1,2
+[db:children]
+web
+[db]
+d1
+[all:vars]
+top=1
+[ungrouped]
+u1
+`,
+    },
+  },
+  'as techno-tim writes it: comments between groups, a template over several lines': {
+    files: {
+      'hosts.ini': `[master]
+192.168.30.38
+192.168.30.39
+192.168.30.40
+
+[node]
+192.168.30.41
+192.168.30.42
+
+# only required if proxmox_lxc_configure: true
+# must contain all proxmox instances that have a master or worker node
+# [proxmox]
+# 192.168.30.43
+
+[k3s_cluster:children]
+master
+node
+`,
+      'group_vars/all.yml': `---
+system_timezone: "Your/Timezone"
+flannel_iface: "eth0"
+master_taint: "{{ true if groups['node'] | default([]) | length >= 1 else false }}"
+extra_args: >-
+  {{ '--flannel-iface=' + flannel_iface if calico_iface is not defined else '' }}
+  --node-ip={{ inventory_hostname }}
+extra_server_args: >-
+  {{ extra_args }}
+  {{ '--node-taint x=true:NoSchedule' if master_taint else '' }}
+  {% if calico_iface is defined %}
+  --flannel-backend=none
+  {% endif %}
+  --disable servicelb
+proxmox_lxc_ct_ids:
+  - 200
+  - 201
+registries_yaml: |
+  mirrors:
+    docker.io:
+      endpoint:
+        - "https://registry.domain.com/v2/dockerhub"
+`,
+    },
+  },
+  'a byte order mark before the first section': {
+    differs: 'Ansible takes the mark for a part of the first line, and the file for broken.',
+    files: { 'hosts.ini': '\uFEFF[web]\r\nw1 a=1\r\n' },
+  },
 };

@@ -72,6 +72,16 @@ describe('plays', () => {
     expect(codes).toEqual(['PLAYBOOK_KEY_WITHOUT_EFFECT']);
   });
 
+  test('warn where a meta does less than in Ansible', async () => {
+    const told: string[] = [];
+    await compiled('- hosts: all\n  tasks: [{meta: clear_host_errors}]\n', {
+      onWarning: ({ message }) => told.push(message),
+    });
+    expect(told).toEqual([
+      "'meta: clear_host_errors' does nothing here: a host that has failed stays out of the run",
+    ]);
+  });
+
   test('know localhost even when the inventory does not', async () => {
     const [play] = await compiled('- hosts: localhost\n');
     expect(play?.hosts.map((host) => host.vars.get('ansible_connection'))).toEqual(['local']);

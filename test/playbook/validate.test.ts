@@ -154,6 +154,11 @@ describe('what is wrong is named with its place and the nearest right word', () 
       inPlay('meta: flush_handler'),
       "PLAYBOOK_META 3:13 'meta' knows no 'flush_handler' | Did you mean 'flush_handlers'?",
     ],
+    [
+      'a meta that fleet cannot do',
+      inPlay('meta: refresh_inventory'),
+      "PLAYBOOK_META 3:13 'meta: refresh_inventory' is not here: an inventory is read once, before anything is done | Put what comes after it into a playbook of its own",
+    ],
     ['a missing file', inPlay('import_tasks: nix.yml'), "PLAYBOOK_FILE_MISSING 3:21 no file 'nix.yml'"],
     [
       'a missing dynamic file',
@@ -234,6 +239,40 @@ describe('what is wrong is named with its place and the nearest right word', () 
     const faults = await faultsOf(inPlay(task));
     expect(faults).toHaveLength(1);
     expect(faults[0]).toContain(expected);
+  });
+
+  test.each([
+    [
+      'copy: {dest: /x, content: "{{ [1] | select(\'odd\') | frist }}"}',
+      "3:24 there is no filter 'frist'",
+      "mean 'first'",
+    ],
+    [
+      'copy: {dest: /x, content: "{{ x if y is defind else z }}"}',
+      "3:24 there is no test 'defind'",
+      "mean 'defined'",
+    ],
+    ['ping:\nwhen: a is success and b is matched', "4:13 there is no test 'matched'", "mean 'match'"],
+    [
+      'ping:\nloop: "{% for a in b if a | zzzzzz %}x{% endfor %}"',
+      "4:13 there is no filter 'zzzzzz'",
+      'compatibility.md',
+    ],
+  ])('Jinja that names what does not exist: %j', async (task, message, fix) => {
+    const faults = await faultsOf(inPlay(task));
+    expect(faults).toHaveLength(1);
+    expect(faults[0]).toContain(message);
+    expect(faults[0]).toContain(fix);
+  });
+
+  test('names of collections and words inside of texts are no unknown names', async () => {
+    expect(
+      await faultsOf(
+        inPlay(
+          'copy: {dest: /x, content: "{{ a | ansible.builtin.upper ~ \'| nosuch\' is not ansible.builtin.match }}"}',
+        ),
+      ),
+    ).toEqual([]);
   });
 
   test('all at once', async () => {

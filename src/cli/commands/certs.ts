@@ -91,7 +91,7 @@ export const certs: RunCommand = async (invocation) => {
     console.warn({
       code: 'AUTHORITY_ENDS',
       message: 'an authority of the cluster ends within a year, and is not renewed by itself',
-      fix: 'See docs/snapshots-and-certificates.md about authorities.',
+      fix: 'Give the cluster others in time: fleet rotate ca; where you brought them yourself, fleet rotate ca --path FOLDER.',
     });
   }
   if (failures.length > 0) console.errors(failures);

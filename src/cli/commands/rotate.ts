@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { FleetError } from '../../core/errors.ts';
 import { type ClusterRun, clusterRun } from '../cluster-run.ts';
 import { seenServers, speaker } from '../cluster-servers.ts';
@@ -17,6 +17,14 @@ const subjects: Readonly<Record<string, RunCommand>> = {
 /** Replaces what a cluster's nodes prove themselves with, in the right order. */
 export const rotate: RunCommand = async (invocation) => {
   const [name = ''] = invocation.arguments;
+  if (name !== 'ca' && invocation.flags.text('path') !== undefined) {
+    throw new FleetError({
+      code: 'FLAG_MEANINGLESS',
+      message: `--path is about authorities, and fleet rotate ${name} makes none`,
+      fix: 'Leave it out, or say fleet rotate ca.',
+      blame: 'usage',
+    });
+  }
   const subject = Object.hasOwn(subjects, name) ? subjects[name] : undefined;
   if (subject !== undefined) return subject(invocation);
   throw new FleetError({
@@ -91,23 +99,32 @@ async function ca(invocation: Invocation): Promise<ExitCode> {
   );
   const begun = servers.find(({ caRotation }) => caRotation !== undefined && caRotation !== 'none');
   const { host } = begun ?? speaker(servers);
+  const path = invocation.flags.text('path');
   const run = await clusterRun(
     invocation,
     {
       command: 'rotate',
       playbook: 'rotate-ca',
-      vars: { rotate_on: host.name, rotate_goes_on: begun?.caRotation === 'loaded' },
+      vars: {
+        rotate_on: host.name,
+        rotate_goes_on: begun?.caRotation === 'loaded',
+        ...(path === undefined ? {} : { rotate_ca_path: resolve(path) }),
+      },
     },
     opened,
   );
   const code = await driven(
     invocation,
     run,
-    'Give the cluster new authorities, signed by the old ones, and restart every node with them?',
+    path === undefined
+      ? 'Give the cluster new authorities, signed by the old ones, and restart every node with them?'
+      : `Give the cluster the authorities of ${path}, and restart every node with them?`,
   );
   if (code !== exit.ok || settings.check) return code;
   console.note(
-    'Kubeconfigs elsewhere go on working until the old authorities end; a full token (K10…) that you keep elsewhere names the old one: take the new one from server/token.',
+    path === undefined
+      ? 'Kubeconfigs elsewhere go on working until the old authorities end; a full token (K10…) that you keep elsewhere names the old one: take the new one from server/token.'
+      : 'Kubeconfigs and full tokens (K10…) elsewhere go on working where the root is the same as before.',
   );
   return code;
 }

@@ -15,7 +15,7 @@ export const validate: RunCommand = async (invocation) => {
   const isJson = settings.output === 'json';
   let doubts: readonly FleetError[] = [];
   try {
-    const fleet = await loadInventory(invocation, undefined, undefined, (warnings) => {
+    const fleet = await loadInventory(invocation, undefined, (warnings) => {
       doubts = warnings;
       if (!isJson) for (const warning of warnings) console.warn(warning.toFault());
     });

@@ -4,14 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { outOf, writeCase } from './case-folder.ts';
-import {
-  type Ended,
-  type Outcome,
-  type PlaybookCase,
-  pathOf,
-  shownValue,
-  tasksByHost,
-} from './playbook-case.ts';
+import { type Ended, type Outcome, shownValue, tasksByHost } from './outcome.ts';
+import { type PlaybookCase, pathOf } from './playbook-case.ts';
 
 /** Debian's Ansible belongs to Debian's Python, which need not be the first in PATH. */
 const PYTHON = '/usr/bin/python3';

@@ -14,14 +14,8 @@ import { readArguments } from '../../../src/steps/arguments.ts';
 import { allSteps, stepNamed } from '../../../src/steps/registry.ts';
 import { HostHere } from '../../engine/run-here.ts';
 import { outOf, writeCase } from './case-folder.ts';
-import {
-  type Ended,
-  type Outcome,
-  type PlaybookCase,
-  pathOf,
-  shownValue,
-  tasksByHost,
-} from './playbook-case.ts';
+import { type Ended, type Outcome, shownValue, tasksByHost } from './outcome.ts';
+import { type PlaybookCase, pathOf } from './playbook-case.ts';
 
 /** What fleet makes of a playbook, and all that it told. The hosts live in the mount namespace of the process `namespace`. */
 export async function playByFleet(

@@ -17,6 +17,52 @@ function failing(keywords: string, which = "inventory_hostname == 'b'"): string 
 `;
 }
 
+/** A play for all hosts that ends for all of them where one fails, in a block with this clause. */
+function fatal(clause: string): string {
+  return `- hosts: all
+  any_errors_fatal: true
+  tasks:
+    - block:
+        - {name: one, fail: {msg: x}, when: inventory_hostname == 'b'}
+        - {name: two, debug: {msg: 2}}
+      ${clause}
+    - {name: after, debug: {msg: after}}
+`;
+}
+
+/** A play with a keyword whose first task finds b out of reach. */
+function away(keyword: string): string {
+  return `- hosts: all
+  ${keyword}
+  tasks:
+    - {name: one, command: "true"}
+    - {name: two, command: "true"}
+`;
+}
+
+/** A play whose host b fails when all were notified, with keywords. */
+function notified(...keywords: readonly string[]): string {
+  return `- hosts: all
+  ${keywords.join('\n  ')}
+  tasks:
+    - {name: one, command: "true", notify: told}
+    - {name: two, fail: {msg: x}, when: inventory_hostname == 'b'}
+  handlers:
+    - {name: told, debug: {msg: "{{ inventory_hostname }}"}}
+`;
+}
+
+/** A play in which a notifies some of these handlers. */
+function notifying(names: string, ...handlers: readonly string[]): string {
+  return `- hosts: a
+  tasks:
+    - {name: one, command: "true", notify: ${names}}
+  handlers:
+${handlers.map((handler) => `    - ${handler}\n`).join('')}`;
+}
+
+const more = { 'more.yml': '- {name: m1, debug: {msg: 1}}\n- {name: m2, debug: {msg: 2}}\n' };
+
 /** Blocks, handlers, and how far a failure reaches. */
 export const FAILURES: PlaybookCases = {
   'blocks: rescue and always, nested': {
@@ -180,29 +226,11 @@ export const FAILURES: PlaybookCases = {
 `,
   },
   'failures: any_errors_fatal inside of a block with a rescue': {
-    playbook: `- hosts: all
-  any_errors_fatal: true
-  tasks:
-    - block:
-        - {name: one, fail: {msg: x}, when: inventory_hostname == 'b'}
-        - {name: two, debug: {msg: 2}}
-      rescue:
-        - {name: rescue, debug: {msg: rescued}}
-    - {name: after, debug: {msg: after}}
-`,
+    playbook: fatal('rescue:\n        - {name: rescue, debug: {msg: rescued}}'),
   },
   'failures: any_errors_fatal and always': {
     differs: 'always runs on all hosts, and then the play ends; in Ansible 2.14 it goes on',
-    playbook: `- hosts: all
-  any_errors_fatal: true
-  tasks:
-    - block:
-        - {name: one, fail: {msg: x}, when: inventory_hostname == 'b'}
-        - {name: two, debug: {msg: 2}}
-      always:
-        - {name: always, debug: {msg: always}}
-    - {name: after, debug: {msg: after}}
-`,
+    playbook: fatal('always:\n        - {name: always, debug: {msg: always}}'),
   },
   'failures: any_errors_fatal does not count what is ignored': {
     playbook: `- hosts: all
@@ -311,21 +339,11 @@ export const FAILURES: PlaybookCases = {
   'unreachable: any_errors_fatal': {
     differs: 'who cannot be reached is known before the first task, and ends such a play then',
     inventory: someAway,
-    playbook: `- hosts: all
-  any_errors_fatal: true
-  tasks:
-    - {name: one, command: "true"}
-    - {name: two, command: "true"}
-`,
+    playbook: away('any_errors_fatal: true'),
   },
   'unreachable: max_fail_percentage counts it': {
     inventory: someAway,
-    playbook: `- hosts: all
-  max_fail_percentage: 10
-  tasks:
-    - {name: one, command: "true"}
-    - {name: two, command: "true"}
-`,
+    playbook: away('max_fail_percentage: 10'),
   },
   'unreachable: ignore_unreachable of a play': {
     inventory: someAway,
@@ -369,36 +387,14 @@ export const FAILURES: PlaybookCases = {
 `,
   },
   'handlers: force_handlers': {
-    playbook: `- hosts: all
-  force_handlers: true
-  tasks:
-    - {name: one, command: "true", notify: told}
-    - {name: two, fail: {msg: x}, when: inventory_hostname == 'b'}
-  handlers:
-    - {name: told, debug: {msg: "{{ inventory_hostname }}"}}
-`,
+    playbook: notified('force_handlers: true'),
   },
   'handlers: force_handlers when any_errors_fatal ends the play': {
     differs: 'the host that failed runs its handlers, as force_handlers says',
-    playbook: `- hosts: all
-  force_handlers: true
-  any_errors_fatal: true
-  tasks:
-    - {name: one, command: "true", notify: told}
-    - {name: two, fail: {msg: x}, when: inventory_hostname == 'b'}
-  handlers:
-    - {name: told, debug: {msg: "{{ inventory_hostname }}"}}
-`,
+    playbook: notified('force_handlers: true', 'any_errors_fatal: true'),
   },
   'handlers: any_errors_fatal without force_handlers': {
-    playbook: `- hosts: all
-  any_errors_fatal: true
-  tasks:
-    - {name: one, command: "true", notify: told}
-    - {name: two, fail: {msg: x}, when: inventory_hostname == 'b'}
-  handlers:
-    - {name: told, debug: {msg: "{{ inventory_hostname }}"}}
-`,
+    playbook: notified('any_errors_fatal: true'),
   },
   'handlers: in the order in which they are written, once each': {
     playbook: `- hosts: a
@@ -424,34 +420,28 @@ export const FAILURES: PlaybookCases = {
 `,
   },
   'handlers: listen, several of a topic, and by name and topic at once': {
-    playbook: `- hosts: a
-  tasks:
-    - {name: one, command: "true", notify: [topic, by name]}
-  handlers:
-    - {name: by name, debug: {msg: n}, listen: topic}
-    - {name: other, debug: {msg: o}, listen: [topic, more]}
-    - {name: deaf, debug: {msg: d}, listen: elsewhere}
-`,
+    playbook: notifying(
+      '[topic, by name]',
+      '{name: by name, debug: {msg: n}, listen: topic}',
+      '{name: other, debug: {msg: o}, listen: [topic, more]}',
+      '{name: deaf, debug: {msg: d}, listen: elsewhere}',
+    ),
   },
   'handlers: that notify handlers, later and earlier ones': {
-    playbook: `- hosts: a
-  tasks:
-    - {name: one, command: "true", notify: middle}
-  handlers:
-    - {name: earlier, debug: {msg: e}}
-    - {name: middle, command: "true", notify: [earlier, later]}
-    - {name: later, debug: {msg: l}}
-`,
+    playbook: notifying(
+      'middle',
+      '{name: earlier, debug: {msg: e}}',
+      '{name: middle, command: "true", notify: [earlier, later]}',
+      '{name: later, debug: {msg: l}}',
+    ),
   },
   'handlers: with a condition, a loop, a failure that is ignored': {
-    playbook: `- hosts: a
-  tasks:
-    - {name: one, command: "true", notify: [never, each, careless]}
-  handlers:
-    - {name: never, debug: {msg: no}, when: false}
-    - {name: each, debug: {msg: "{{ item }}"}, loop: [1, 2]}
-    - {name: careless, command: "false", ignore_errors: true}
-`,
+    playbook: notifying(
+      '[never, each, careless]',
+      '{name: never, debug: {msg: no}, when: false}',
+      '{name: each, debug: {msg: "{{ item }}"}, loop: [1, 2]}',
+      '{name: careless, command: "false", ignore_errors: true}',
+    ),
   },
   'handlers: one that fails stops the rest of that host': {
     playbook: `- hosts: all
@@ -531,31 +521,15 @@ export const FAILURES: PlaybookCases = {
   },
   'handlers: two of one name': {
     differs: 'the later one answers, as Ansible documents it',
-    playbook: `- hosts: a
-  tasks:
-    - {name: one, command: "true", notify: h}
-  handlers:
-    - {name: h, debug: {msg: first}}
-    - {name: h, debug: {msg: second}}
-`,
+    playbook: notifying('h', '{name: h, debug: {msg: first}}', '{name: h, debug: {msg: second}}'),
   },
   'handlers: that include a file': {
-    files: { 'more.yml': '- {name: m1, debug: {msg: 1}}\n- {name: m2, debug: {msg: 2}}\n' },
-    playbook: `- hosts: a
-  tasks:
-    - {name: one, command: "true", notify: more}
-  handlers:
-    - {name: more, include_tasks: more.yml}
-`,
+    files: more,
+    playbook: notifying('more', '{name: more, include_tasks: more.yml}'),
   },
   'handlers: imported from a file': {
-    files: { 'more.yml': '- {name: m1, debug: {msg: 1}}\n- {name: m2, debug: {msg: 2}}\n' },
-    playbook: `- hosts: a
-  tasks:
-    - {name: one, command: "true", notify: m2}
-  handlers:
-    - import_tasks: more.yml
-`,
+    files: more,
+    playbook: notifying('m2', 'import_tasks: more.yml'),
   },
   'handlers: with variables and templates in notify': {
     playbook: `- hosts: all

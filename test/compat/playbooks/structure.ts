@@ -504,6 +504,70 @@ export const STRUCTURE: PlaybookCases = {
     - {name: omit, copy: {dest: "{{ out }}/{{ inventory_hostname }}", content: x, mode: "{{ nowhere | default(omit) }}"}}
 `,
   },
+  'plays: play_hosts are those of the batch, and without the failed': {
+    playbook: `- hosts: all
+  serial: 2
+  tasks:
+    - {name: tell, debug: {msg: "{{ ansible_play_hosts }} {{ ansible_play_hosts_all }} {{ ansible_play_batch }} {{ play_hosts }}"}}
+    - {name: one fails, fail: {}, when: inventory_hostname == 'a'}
+- hosts: all
+  tasks:
+    - {name: tell later, debug: {msg: "{{ ansible_play_hosts }} {{ ansible_play_hosts_all }} {{ ansible_play_batch }} {{ play_hosts }}"}}
+`,
+  },
+  'roles: names of the roles around a task, and of the play': {
+    files: {
+      'roles/one/tasks/main.yml':
+        '- {name: tell one, debug: {msg: "{{ ansible_role_name }} {{ role_name }} {{ role_path | basename }} {{ ansible_parent_role_names is defined }} {{ ansible_play_role_names }} {{ role_names }} {{ ansible_role_names | sort }} {{ ansible_dependent_role_names }}"}}\n- import_role: {name: two}\n- include_role: {name: three}\n',
+      'roles/zero/tasks/main.yml':
+        '- {name: tell zero, debug: {msg: "{{ ansible_role_name }} {{ ansible_parent_role_names is defined }}"}}\n',
+      'roles/one/meta/main.yml': 'dependencies: [zero]\n',
+      'roles/two/tasks/main.yml':
+        '- {name: tell two, debug: {msg: "{{ ansible_role_name }} {{ ansible_parent_role_names }} {{ ansible_parent_role_paths | map(\'basename\') | list }}"}}\n',
+      'roles/three/tasks/main.yml':
+        '- {name: tell three, debug: {msg: "{{ ansible_role_name }} {{ ansible_parent_role_names }}"}}\n- include_role: {name: four}\n',
+      'roles/four/tasks/main.yml':
+        '- {name: tell four, debug: {msg: "{{ ansible_role_name }} {{ ansible_parent_role_names }}"}}\n',
+    },
+    playbook: `- hosts: a
+  roles: [one]
+  tasks:
+    - {name: tell outside, debug: {msg: "{{ ansible_role_name is defined }} {{ ansible_play_role_names }} {{ ansible_dependent_role_names }}"}}
+    - name: in a block
+      block:
+        - include_role: {name: four}
+`,
+  },
+  'until: a step that only looks looks again, and so do those behind it': {
+    playbook: `- hosts: a
+  tasks:
+    - {name: before, stat: {path: "{{ out }}/other"}, register: other}
+    - {name: in a while, shell: "(sleep 1; echo x >{{ out }}/other; echo x >{{ out }}/there) >/dev/null 2>&1 &"}
+    - {name: not yet, stat: {path: "{{ out }}/other"}, register: early}
+    - {name: wait, stat: {path: "{{ out }}/there"}, register: there, until: there.stat.exists, retries: 300, delay: 0.2}
+    - {name: behind, stat: {path: "{{ out }}/other"}, register: other}
+    - {name: tell, debug: {msg: "{{ there.stat.exists }} {{ other.stat.exists }}"}}
+    - {name: in vain, stat: {path: "{{ out }}/never"}, register: never, until: never.stat.exists, retries: 1, delay: 0.1}
+`,
+  },
+  'plays: what is waited for is seen behind wait_for': {
+    playbook: `- hosts: a
+  tasks:
+    - {name: in a while, shell: "(sleep 1; echo one >{{ out }}/there) >/dev/null 2>&1 &"}
+    - {name: not yet, stat: {path: "{{ out }}/there"}, register: early}
+    - {name: wait, wait_for: {path: "{{ out }}/there", timeout: 60}}
+    - {name: read, slurp: {src: "{{ out }}/there"}, register: one}
+    - {name: tell, debug: {msg: "{{ one.content | b64decode }}"}}
+`,
+  },
+  'plays: pause waits and changes nothing, and a connection is waited for': {
+    playbook: `- hosts: a
+  tasks:
+    - {name: pause, pause: {seconds: 1}, register: waited}
+    - {name: is it there, wait_for_connection: {timeout: 5}}
+    - {name: tell, debug: {msg: "{{ waited is changed }} {{ waited is failed }}"}}
+`,
+  },
   'plays: variables that need each other, are late, or are wrong': {
     playbook: `- hosts: a
   vars:
