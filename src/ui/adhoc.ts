@@ -2,10 +2,15 @@ import { visible } from '../core/terminal-text.ts';
 import type { StampedEvent } from '../engine/event.ts';
 import type { Palette } from './color.ts';
 import { faultsView, faultView, type ShownFault } from './fault-view.ts';
-import { dispatch, type EventHandlers, type Renderer, type Sink, type StampedEventOf } from './renderer.ts';
+import {
+  dispatch,
+  type EventHandlers,
+  type Renderer,
+  type Sink,
+  type StampedEventOf,
+  untoldProgress,
+} from './renderer.ts';
 import { oneLine } from './wording.ts';
-
-const nothing = (): void => {};
 
 export interface AdhocOptions {
   /** What the hosts said. */
@@ -34,19 +39,7 @@ export class AdhocRenderer implements Renderer {
   async end(): Promise<void> {}
 
   readonly #handlers: EventHandlers = {
-    'run-started': nothing,
-    'host-connected': nothing,
-    'host-lost': nothing,
-    'look-finished': nothing,
-    'play-started': nothing,
-    'batch-started': nothing,
-    'waves-planned': nothing,
-    'wave-started': nothing,
-    'wave-waiting': nothing,
-    'wave-paused': nothing,
-    'task-started': nothing,
-    'task-waiting': nothing,
-    'task-progress': nothing,
+    ...untoldProgress,
     'task-finished': (event) => this.#finished(event),
     message: (event) => this.#say(event.host, event.text),
     warning: (event) => {
@@ -58,7 +51,6 @@ export class AdhocRenderer implements Renderer {
     'run-failed': (event) => {
       this.#faults.push(event.error);
     },
-    interrupted: nothing,
     'run-finished': () => {
       if (this.#faults.length > 0) {
         this.#options.err.write(`${faultsView(this.#faults, this.#options.errPalette)}\n`);

@@ -1,7 +1,7 @@
 import type { StampedEvent } from '../engine/event.ts';
 import type { Palette } from './color.ts';
 import { faultsView, type ShownFault } from './fault-view.ts';
-import { dispatch, type EventHandlers, type Renderer, type Sink } from './renderer.ts';
+import { dispatch, type EventHandlers, type Renderer, type Sink, untoldProgress } from './renderer.ts';
 
 const nothing = (): void => {};
 
@@ -23,19 +23,7 @@ export class QuietRenderer implements Renderer {
   async end(): Promise<void> {}
 
   readonly #handlers: EventHandlers = {
-    'run-started': nothing,
-    'host-connected': nothing,
-    'host-lost': nothing,
-    'look-finished': nothing,
-    'play-started': nothing,
-    'batch-started': nothing,
-    'waves-planned': nothing,
-    'wave-started': nothing,
-    'wave-waiting': nothing,
-    'wave-paused': nothing,
-    'task-started': nothing,
-    'task-waiting': nothing,
-    'task-progress': nothing,
+    ...untoldProgress,
     'task-finished': (event) => {
       if (event.status !== 'failed' || event.rescued === true || event.error === undefined) return;
       this.#faults.push({ ...event.error, host: event.host, step: event.task });
@@ -48,7 +36,6 @@ export class QuietRenderer implements Renderer {
     'run-failed': (event) => {
       this.#faults.push(event.error);
     },
-    interrupted: nothing,
     'run-finished': () => {
       if (this.#faults.length > 0) this.#out.write(`${faultsView(this.#faults, this.#palette)}\n`);
       this.#faults.length = 0;

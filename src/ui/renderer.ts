@@ -7,6 +7,26 @@ export type EventHandlers<Result = void> = {
   readonly [Kind in EventKind]: (event: StampedEventOf<Kind>) => Result;
 };
 
+const nothing = (): void => {};
+
+/** For who tells only what came of it. A kind of event that is new has to be named here, or by each of them. */
+export const untoldProgress = {
+  'run-started': nothing,
+  'host-connected': nothing,
+  'host-lost': nothing,
+  'look-finished': nothing,
+  'play-started': nothing,
+  'batch-started': nothing,
+  'waves-planned': nothing,
+  'wave-started': nothing,
+  'wave-waiting': nothing,
+  'wave-paused': nothing,
+  'task-started': nothing,
+  'task-waiting': nothing,
+  'task-progress': nothing,
+  interrupted: nothing,
+} satisfies Partial<EventHandlers>;
+
 /** Draws a run from its events. Never asks anybody else anything. */
 export interface Renderer {
   handle(event: StampedEvent): void;

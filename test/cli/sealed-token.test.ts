@@ -29,7 +29,8 @@ describe('a token beside its snapshot', () => {
     await expect(openToken(path, invocation({ passphraseFile: fileWith('another') }))).rejects.toMatchObject({
       code: 'PASSPHRASE_WRONG',
     });
-  });
+    // Thrice a key from a passphrase, which is slow on purpose.
+  }, 180_000);
 
   it('opens with the key of its recipient', async () => {
     const identity = await generateIdentity();

@@ -182,6 +182,16 @@ describe('what is to be done', () => {
     expect(wavesIn(await decided(whole))).toEqual([]);
   });
 
+  it('a reboot into a system with another policy is no less than a restart: one server after the other', async () => {
+    const reboots = { intents: [{ step: 'k3s_policy_boot', changes: true }] };
+    const previews = { s1: reboots, s3: reboots, a2: reboots };
+    expect(wavesIn(await decided({ ...whole, previews }))).toEqual([
+      'restart s1',
+      'restart s3',
+      'restart a2',
+    ]);
+  });
+
   it('fresh hosts begin a cluster, join it one by one, and as agents together; their steps may fail until then', async () => {
     const fresh = { state: 'absent', data: 'none' } as const;
     const hosts = Object.fromEntries(Object.keys(running).map((name) => [name, fresh]));

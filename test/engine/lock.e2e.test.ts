@@ -1,16 +1,16 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { doorAt } from '../fleet/awaited.ts';
 import { applied, type Here, here, isIsolated, onHost, only, opened, planned, play } from './run-here.ts';
 
 /** Needs root, for locks are root's, and a mount namespace, so that this machine's own lock is left alone. */
 const lock = '/run/fleet/lock';
 
 const writes = play('- copy: {dest: "{{ playbook_dir }}/{{ inventory_hostname }}", content: "x\\n"}');
-/** Holds its lock until a file appears. */
-const holds = play(
-  `- name: Hold\n  shell: "touch {{ playbook_dir }}/holding; while [ ! -e {{ playbook_dir }}/go ]; do sleep 0.05; done"`,
-);
+/** Holds its lock until it is let go. */
+const holds = play(`- name: Hold\n  shell: "read -r _ < {{ playbook_dir }}/go"`);
+const heldBack = ({ folder }: Here) => doorAt(join(folder, 'go'));
 
 function someoneElse(
   where: Here,
@@ -30,13 +30,14 @@ describe.runIf(isIsolated)('the lock of a host', () => {
   it('keeps a second run out, names the first, and is given back at the end', async () => {
     const where = await here();
     const other = beside(where);
+    const go = heldBack(where);
     const locked: unknown[] = [];
     const first = await opened(where, holds, {
       onEvent: (event) => {
         if (event.kind !== 'task-started') return;
         locked.push(
           applied(other, writes).then((told) => {
-            writeFileSync(join(where.folder, 'go'), '');
+            go.open();
             return told;
           }),
         );
@@ -83,13 +84,16 @@ describe.runIf(isIsolated)('the lock of a host', () => {
 
   it('of a run that died on this machine is taken over at once', async () => {
     const where = await here();
+    heldBack(where).open();
     const mine = await opened(where, holds, { onEvent: () => {} });
     let owner = '';
-    const { run } = await opened(beside(where), holds, {
+    const other = beside(where);
+    const go = heldBack(other);
+    const { run } = await opened(other, holds, {
       onEvent: (event) => {
         if (event.kind !== 'task-started') return;
         owner = onHost(where, `cat ${lock}/owner`).trim();
-        writeFileSync(join(where.folder, 'other', 'go'), '');
+        go.open();
       },
     });
     await run.apply();
@@ -97,7 +101,6 @@ describe.runIf(isIsolated)('the lock of a host', () => {
     // A process number that no process has.
     const pidMax = Number(readFileSync('/proc/sys/kernel/pid_max', 'utf8'));
     someoneElse(where, `date +%s > ${lock}/beat`, owner.replace(/process \d+/, `process ${pidMax + 1}`));
-    writeFileSync(join(where.folder, 'go'), '');
     expect((await mine.run.apply()).status).toBe('changed');
   });
 

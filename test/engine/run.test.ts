@@ -11,10 +11,13 @@ import { join } from 'node:path';
 import { Type } from '@sinclair/typebox';
 import { describe, expect, it } from 'vitest';
 import { raw, sh } from '../../src/core/shell.ts';
+import type { StampedEvent } from '../../src/engine/event.ts';
 import { ask, type Fact } from '../../src/engine/fact.ts';
 import { type AnyStep, change, defineStep, refuse, unchanged } from '../../src/engine/step.ts';
+import { doorAt } from '../fleet/awaited.ts';
 import {
   applied,
+  type Here,
   here,
   isIsolated,
   messagesIn,
@@ -808,17 +811,25 @@ describe('the play itself', () => {
     expect(messagesIn(events)).toEqual(["a: it's a 2"]);
   });
 
+  /** Begins what a broken-off run left at work; it does this and ends once it is warned of. */
+  function endingOldJob(where: Here, work = 'true'): (event: StampedEvent) => void {
+    const door = join(where.folder, 'end');
+    const { open } = doorAt(door);
+    const job = '/run/fleet/jobs/old';
+    onHost(
+      where,
+      `mkdir -p ${job}; (read -r _ < ${door}; ${work}; echo 0 > ${job}/code) > /dev/null 2>&1 & echo $! > ${job}/pid`,
+    );
+    return ({ kind }) => {
+      if (kind === 'warning') open();
+    };
+  }
+
   it.runIf(isIsolated)('waits for a job of a run that was broken off, and clears up after it', async () => {
     const where = await here();
     mkdirSync(join(where.folder, 'x'));
-    onHost(
-      where,
-      `mkdir -p /run/fleet/jobs/old; (while [ ! -e ${where.folder}/end ]; do sleep 0.05; done; echo 0 > /run/fleet/jobs/old/code) > /dev/null 2>&1 & echo $! > /run/fleet/jobs/old/pid`,
-    );
     const { events, result } = await applied(where, play(copies(1)), {
-      onEvent: (event) => {
-        if (event.kind === 'warning') writeFileSync(join(where.folder, 'end'), '');
-      },
+      onEvent: endingOldJob(where),
     });
     expect(only(events, 'warning')[0]).toMatchObject({ code: 'UNFINISHED_JOB', host: 'a' });
     expect(result.status).toBe('changed');
@@ -828,15 +839,9 @@ describe('the play itself', () => {
   it.runIf(isIsolated)('waits for it also right behind a plan, and then goes by what it left', async () => {
     const where = await here();
     const made = join(where.folder, 'made');
-    onHost(
-      where,
-      `mkdir -p /run/fleet/jobs/old; (while [ ! -e ${where.folder}/end ]; do sleep 0.05; done; printf 'x\\n' > ${made}; echo 0 > /run/fleet/jobs/old/code) > /dev/null 2>&1 & echo $! > /run/fleet/jobs/old/pid`,
-    );
     const book = play(`- copy: {dest: "${made}", content: "x\\n"}`);
     const { run, events } = await opened(where, book, {
-      onEvent: (event) => {
-        if (event.kind === 'warning') writeFileSync(join(where.folder, 'end'), '');
-      },
+      onEvent: endingOldJob(where, `printf 'x\\n' > ${made}`),
     });
     expect((await run.plan()).status).toBe('would-change');
     expect(only(events, 'warning')).toEqual([]);

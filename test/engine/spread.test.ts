@@ -1,4 +1,9 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import {
+  type ChildProcess,
+  type ChildProcessWithoutNullStreams,
+  execFileSync,
+  spawn,
+} from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import {
   existsSync,
@@ -15,6 +20,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { sh } from '../../src/core/shell.ts';
 import { fetchScript, noToolExit, serveScript } from '../../src/engine/file-server-script.ts';
+import { untilSaid } from '../fleet/awaited.ts';
 
 const secret = 'a5ecret';
 const content = randomBytes(3_000_000);
@@ -61,7 +67,7 @@ function pathOf(...tools: readonly string[]): string {
   return bin;
 }
 
-function run(script: string, PATH: string): ChildProcess {
+function run(script: string, PATH: string): ChildProcessWithoutNullStreams {
   const child = spawn('/bin/sh', ['-c', script], { env: { PATH, HOME: folder }, stdio: 'pipe' });
   started.push(child);
   return child;
@@ -75,15 +81,7 @@ const ended = (child: ChildProcess): Promise<number | null> =>
 
 async function serving(PATH: string, lifeS = 60): Promise<{ child: ChildProcess; port: number }> {
   const child = run(serveScript('127.0.0.1', file, secret, lifeS).text, PATH);
-  const port = await new Promise<number>((resolve, reject) => {
-    let said = '';
-    child.stdout?.on('data', (chunk: Buffer) => {
-      said += chunk.toString();
-      const [, found] = /^port (\d+)\n/.exec(said) ?? [];
-      if (found !== undefined) resolve(Number(found));
-    });
-    child.on('exit', (code) => reject(new Error(`ended with ${code}: ${said}`)));
-  });
+  const port = Number((await untilSaid(child, child.stdout, /^port (\d+)\n/))[1]);
   // BusyBox says its port before it listens.
   await expect.poll(() => isOpen(port)).toBe(true);
   return { child, port };

@@ -44,7 +44,45 @@ const pi4 = 'Raspberry Pi 4 Model B Rev 1.4';
 // The firmware of a Pi switches the memory controller off unless cmdline.txt says otherwise.
 const withoutMemory = 'cpuset cpu io pids';
 
-const captures: readonly [string, Capture, Record<string, unknown>][] = [
+const raspberryPiOs12 = {
+  uname: ['aarch64', '6.6.31+rpt-rpi-v8'],
+  packages: 'apt-get',
+  model: pi4,
+  controllers: withoutMemory,
+} as const;
+
+/** Servers as they are sold: `uname -m`, `uname -r`, what they install packages with, their family, /etc/os-release. */
+const servers = `
+RHEL 9                                   | x86_64  | 5.14.0-427.el9.x86_64           | dnf    | RedHat | NAME="Red Hat Enterprise Linux"; ID="rhel"; ID_LIKE="fedora"; VERSION_ID="9.4"
+AlmaLinux 10                             | x86_64  | 6.12.0-55.el10.x86_64           | dnf    | RedHat | NAME="AlmaLinux"; ID="almalinux"; ID_LIKE="rhel centos fedora"; VERSION_ID="10.0"
+CentOS Stream 9                          | aarch64 | 5.14.0-503.el9.aarch64          | dnf    | RedHat | NAME="CentOS Stream"; ID="centos"; ID_LIKE="rhel fedora"; VERSION_ID="9"
+Oracle Linux 9                           | x86_64  | 5.15.0-200.131.27.el9uek.x86_64 | dnf    | RedHat | NAME="Oracle Linux Server"; ID="ol"; ID_LIKE="fedora"; VERSION_ID="9.4"
+Oracle Linux 10 with Oracle's own kernel | aarch64 | 6.12.0-100.28.2.el10uek.aarch64 | dnf    | RedHat | NAME="Oracle Linux Server"; ID="ol"; ID_LIKE="fedora"; VERSION_ID="10.0"
+Fedora                                   | x86_64  | 6.14.0-63.fc42.x86_64           | dnf    | RedHat | NAME="Fedora Linux"; ID=fedora; VERSION_ID=42
+Amazon Linux 2                           | x86_64  | 5.10.0-1.amzn2.x86_64           | yum    | RedHat | NAME="Amazon Linux"; ID="amzn"; ID_LIKE="centos rhel fedora"; VERSION_ID="2"
+SLES 15                                  | x86_64  | 6.4.0-150600.21-default         | zypper | Suse   | NAME="SLES"; VERSION="15-SP6"; VERSION_ID="15.6"; ID="sles"; ID_LIKE="suse"
+Tumbleweed                               | x86_64  | 6.14.8-1-default                | zypper | Suse   | NAME="openSUSE Tumbleweed"; ID="opensuse-tumbleweed"; ID_LIKE="opensuse suse"; VERSION_ID="20250601"
+MicroOS                                  | aarch64 | 6.14.8-1-default                | zypper | Suse   | NAME="openSUSE MicroOS"; ID="opensuse-microos"; ID_LIKE="suse opensuse opensuse-tumbleweed microos"; VERSION_ID="20250601"
+SLE Micro 5                              | x86_64  | 5.14.21-150500.55.12-default    | zypper | Suse   | NAME="SLE Micro"; VERSION="5.5"; VERSION_ID="5.5"; ID="sle-micro"; ID_LIKE="suse"
+SL Micro 6                               | aarch64 | 6.4.0-18-default                | zypper | Suse   | NAME="SL-Micro"; VERSION="6.0"; VERSION_ID="6.0"; ID="sl-micro"; ID_LIKE="suse"
+`;
+
+type Case = readonly [name: string, capture: Capture, wanted: Record<string, unknown>];
+
+const serverCases = servers
+  .trim()
+  .split('\n')
+  .map((line): Case => {
+    const [name = '', machine = '', kernel = '', packages = '', family, release = ''] = line.split(/ +\| /);
+    return [
+      name,
+      { release: release.replaceAll('; ', '\n'), uname: [machine, kernel], packages },
+      { family, manager: packages, arch: machine === 'x86_64' ? 'amd64' : 'arm64' },
+    ];
+  });
+
+const captures: readonly Case[] = [
+  ...serverCases,
   [
     'Raspberry Pi OS 10, 32 bit',
     {
@@ -63,10 +101,7 @@ const captures: readonly [string, Capture, Record<string, unknown>][] = [
     {
       release:
         'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nNAME="Debian GNU/Linux"\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\nID=debian',
-      uname: ['aarch64', '6.6.31+rpt-rpi-v8'],
-      packages: 'apt-get',
-      model: pi4,
-      controllers: withoutMemory,
+      ...raspberryPiOs12,
     },
     { family: 'Debian', manager: 'apt', arch: 'arm64', pi: pi4, memory: false },
   ],
@@ -75,10 +110,7 @@ const captures: readonly [string, Capture, Record<string, unknown>][] = [
     {
       release:
         'PRETTY_NAME="Raspbian GNU/Linux 12 (bookworm)"\nNAME="Raspbian GNU/Linux"\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\nID=raspbian\nID_LIKE=debian',
-      uname: ['aarch64', '6.6.31+rpt-rpi-v8'],
-      packages: 'apt-get',
-      model: pi4,
-      controllers: withoutMemory,
+      ...raspberryPiOs12,
     },
     { family: 'Debian', manager: 'apt', arch: 'arm64', pi: pi4, memory: false },
   ],
@@ -91,7 +123,7 @@ const captures: readonly [string, Capture, Record<string, unknown>][] = [
       cpu: '4\nARMv7 Processor rev 5 (v7l)',
       model: 'Raspberry Pi 2 Model B Rev 1.1',
     },
-    { family: 'Debian', manager: 'apt', arch: 'arm', pi: 'Raspberry Pi 2 Model B Rev 1.1', memory: true },
+    { family: 'Debian', manager: 'apt', arch: 'arm', pi: 'Raspberry Pi 2 Model B Rev 1.1' },
   ],
   [
     'a Pi 5 with memory cgroups',
@@ -101,7 +133,7 @@ const captures: readonly [string, Capture, Record<string, unknown>][] = [
       packages: 'apt-get',
       model: 'Raspberry Pi 5 Model B Rev 1.0',
     },
-    { family: 'Debian', manager: 'apt', arch: 'arm64', pi: 'Raspberry Pi 5 Model B Rev 1.0', memory: true },
+    { family: 'Debian', manager: 'apt', arch: 'arm64', pi: 'Raspberry Pi 5 Model B Rev 1.0' },
   ],
   [
     'a Pi Zero W, for which there is no k3s',
@@ -124,7 +156,7 @@ const captures: readonly [string, Capture, Record<string, unknown>][] = [
       packages: 'pacman',
       model: pi4,
     },
-    { family: 'Archlinux', manager: 'pacman', arch: 'arm64', pi: pi4, memory: true },
+    { family: 'Archlinux', manager: 'pacman', arch: 'arm64', pi: pi4 },
   ],
   [
     'another board',
@@ -134,117 +166,7 @@ const captures: readonly [string, Capture, Record<string, unknown>][] = [
       packages: 'apt-get',
       model: 'Radxa ROCK 3A',
     },
-    { family: 'Debian', manager: 'apt', arch: 'arm64', pi: '', memory: true },
-  ],
-  [
-    'RHEL 9',
-    {
-      release: 'NAME="Red Hat Enterprise Linux"\nID="rhel"\nID_LIKE="fedora"\nVERSION_ID="9.4"',
-      uname: ['x86_64', '5.14.0-427.el9.x86_64'],
-      packages: 'dnf',
-    },
-    { family: 'RedHat', manager: 'dnf', arch: 'amd64', pi: '', memory: true },
-  ],
-  [
-    'AlmaLinux 10',
-    {
-      release: 'NAME="AlmaLinux"\nID="almalinux"\nID_LIKE="rhel centos fedora"\nVERSION_ID="10.0"',
-      uname: ['x86_64', '6.12.0-55.el10.x86_64'],
-      packages: 'dnf',
-    },
-    { family: 'RedHat', manager: 'dnf', arch: 'amd64', pi: '', memory: true },
-  ],
-  [
-    'CentOS Stream 9',
-    {
-      release: 'NAME="CentOS Stream"\nID="centos"\nID_LIKE="rhel fedora"\nVERSION_ID="9"',
-      uname: ['aarch64', '5.14.0-503.el9.aarch64'],
-      packages: 'dnf',
-    },
-    { family: 'RedHat', manager: 'dnf', arch: 'arm64', pi: '', memory: true },
-  ],
-  [
-    'Oracle Linux 9',
-    {
-      release: 'NAME="Oracle Linux Server"\nID="ol"\nID_LIKE="fedora"\nVERSION_ID="9.4"',
-      uname: ['x86_64', '5.15.0-200.131.27.el9uek.x86_64'],
-      packages: 'dnf',
-    },
-    { family: 'RedHat', manager: 'dnf', arch: 'amd64', pi: '', memory: true },
-  ],
-  [
-    "Oracle Linux 10 with Oracle's own kernel",
-    {
-      release: 'NAME="Oracle Linux Server"\nID="ol"\nID_LIKE="fedora"\nVERSION_ID="10.0"',
-      uname: ['aarch64', '6.12.0-100.28.2.el10uek.aarch64'],
-      packages: 'dnf',
-    },
-    { family: 'RedHat', manager: 'dnf', arch: 'arm64', pi: '', memory: true },
-  ],
-  [
-    'Fedora',
-    {
-      release: 'NAME="Fedora Linux"\nID=fedora\nVERSION_ID=42',
-      uname: ['x86_64', '6.14.0-63.fc42.x86_64'],
-      packages: 'dnf',
-    },
-    { family: 'RedHat', manager: 'dnf', arch: 'amd64', pi: '', memory: true },
-  ],
-  [
-    'Amazon Linux 2',
-    {
-      release: 'NAME="Amazon Linux"\nID="amzn"\nID_LIKE="centos rhel fedora"\nVERSION_ID="2"',
-      uname: ['x86_64', '5.10.0-1.amzn2.x86_64'],
-      packages: 'yum',
-    },
-    { family: 'RedHat', manager: 'yum', arch: 'amd64', pi: '', memory: true },
-  ],
-  [
-    'SLES 15',
-    {
-      release: 'NAME="SLES"\nVERSION="15-SP6"\nVERSION_ID="15.6"\nID="sles"\nID_LIKE="suse"',
-      uname: ['x86_64', '6.4.0-150600.21-default'],
-      packages: 'zypper',
-    },
-    { family: 'Suse', manager: 'zypper', arch: 'amd64', pi: '', memory: true },
-  ],
-  [
-    'Tumbleweed',
-    {
-      release:
-        'NAME="openSUSE Tumbleweed"\nID="opensuse-tumbleweed"\nID_LIKE="opensuse suse"\nVERSION_ID="20250601"',
-      uname: ['x86_64', '6.14.8-1-default'],
-      packages: 'zypper',
-    },
-    { family: 'Suse', manager: 'zypper', arch: 'amd64', pi: '', memory: true },
-  ],
-  [
-    'MicroOS',
-    {
-      release:
-        'NAME="openSUSE MicroOS"\nID="opensuse-microos"\nID_LIKE="suse opensuse opensuse-tumbleweed microos"\nVERSION_ID="20250601"',
-      uname: ['aarch64', '6.14.8-1-default'],
-      packages: 'zypper',
-    },
-    { family: 'Suse', manager: 'zypper', arch: 'arm64', pi: '', memory: true },
-  ],
-  [
-    'SLE Micro 5',
-    {
-      release: 'NAME="SLE Micro"\nVERSION="5.5"\nVERSION_ID="5.5"\nID="sle-micro"\nID_LIKE="suse"',
-      uname: ['x86_64', '5.14.21-150500.55.12-default'],
-      packages: 'zypper',
-    },
-    { family: 'Suse', manager: 'zypper', arch: 'amd64', pi: '', memory: true },
-  ],
-  [
-    'SL Micro 6',
-    {
-      release: 'NAME="SL-Micro"\nVERSION="6.0"\nVERSION_ID="6.0"\nID="sl-micro"\nID_LIKE="suse"',
-      uname: ['aarch64', '6.4.0-18-default'],
-      packages: 'zypper',
-    },
-    { family: 'Suse', manager: 'zypper', arch: 'arm64', pi: '', memory: true },
+    { family: 'Debian', manager: 'apt', arch: 'arm64' },
   ],
   [
     'Debian inside WSL2 without systemd, for which there is no way to start k3s',
@@ -258,8 +180,6 @@ const captures: readonly [string, Capture, Record<string, unknown>][] = [
       family: 'Debian',
       manager: 'apt',
       arch: 'amd64',
-      pi: '',
-      memory: true,
       container: 'wsl',
       init: 'other',
     },
@@ -277,8 +197,6 @@ const captures: readonly [string, Capture, Record<string, unknown>][] = [
       family: 'Alpine',
       manager: 'apk',
       arch: 'amd64',
-      pi: '',
-      memory: true,
       container: 'wsl',
       init: 'openrc',
     },
@@ -291,12 +209,12 @@ const captures: readonly [string, Capture, Record<string, unknown>][] = [
       packages: 'apt-get',
       virtualization: 'wsl',
     },
-    { family: 'Debian', manager: 'apt', arch: 'amd64', pi: '', memory: true, container: 'wsl' },
+    { family: 'Debian', manager: 'apt', arch: 'amd64', container: 'wsl' },
   ],
   [
     'a family that nobody has told us of',
     { release: 'NAME="Solus"\nID="solus"\nVERSION_ID="4.5"', uname: ['x86_64', '6.8.12'], packages: '' },
-    { family: 'Solus', manager: undefined, arch: 'amd64', pi: '', memory: true },
+    { family: 'Solus', manager: undefined, arch: 'amd64' },
   ],
 ];
 
@@ -310,5 +228,5 @@ test.each(captures)('%s', (_name, capture, wanted) => {
     memory: facts.cgroupMemory,
     container: facts.container,
     init: facts.init,
-  }).toEqual({ container: '', init: 'systemd', ...wanted });
+  }).toEqual({ pi: '', memory: true, container: '', init: 'systemd', ...wanted });
 });

@@ -186,8 +186,8 @@ describe.each(available)('every fact in %s', (shell) => {
     const value = fact.parse(answer);
     expect(answer.stderr, 'a fact says nothing on stderr').toBe('');
     expect(answer.code).toBe(0);
-    // BusyBox brings a crontab of its own to a machine that has none.
-    if (fact.key.startsWith('cron:')) return;
+    // BusyBox brings a crontab of its own to a machine that has none; other tests listen and hang up meanwhile.
+    if (fact.key.startsWith('cron:') || fact === listeners) return;
     expect(steady(value)).toEqual(steady(fact.parse(runIn('dash', fact.sh))));
   });
 });

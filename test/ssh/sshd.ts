@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import type { ConnectionSettings } from '../../src/ssh/target.ts';
+import { untilSaid } from '../fleet/awaited.ts';
 
 /** Where Debian has it; it wants to be started by its full path. */
 const SSHD = '/usr/sbin/sshd';
@@ -78,13 +79,10 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
   );
   const child = spawn(SSHD, ['-D', '-e', '-f', config], { stdio: ['ignore', 'ignore', 'pipe'] });
   let log = '';
-  await new Promise<void>((resolve, reject) => {
-    child.stderr.on('data', (chunk: Buffer) => {
-      log += chunk.toString();
-      if (log.includes('Server listening')) resolve();
-    });
-    child.on('exit', () => reject(new Error(`sshd did not start:\n${log}`)));
+  child.stderr.on('data', (chunk: Buffer) => {
+    log += chunk.toString();
   });
+  await untilSaid(child, child.stderr, /Server listening/);
   const gone = new Promise<void>((resolve) => {
     child.on('exit', () => resolve());
   });

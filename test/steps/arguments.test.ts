@@ -87,14 +87,14 @@ describe('what is wrong is named, all at once', () => {
       'file',
       { path: 'etc/a', state: 'there' },
       [
-        'INVALID_ARGUMENT file: path is "etc/a": must match pattern "^/"',
+        'INVALID_ARGUMENT file: path is "etc/a", but must be an absolute path',
         'INVALID_ARGUMENT file: state is "there", but must be one of file, directory, absent, touch, link, hard',
       ],
     ],
     [
       'file',
       { path: '/a', mode: 999 },
-      ['INVALID_ARGUMENT file: mode is "999 (unclear without quotes)": must match pattern'],
+      ['INVALID_ARGUMENT file: mode is "999 (unclear without quotes)", which it cannot be'],
     ],
     [
       'file',

@@ -392,6 +392,15 @@ describe('waits', () => {
     expect(what(plan).map((one) => one.split(' ')[0])).toEqual(actions);
   });
 
+  test.each([
+    ['pause', {}, { seconds: 1 }],
+    ['wait_for', { port: 'closed' }, { port: 22 }],
+    ['wait_for', {}, { timeout: 1 }],
+    ['wait_for_connection', { me: { user: 'root' } }, { delay: 1 }],
+  ])('%s makes whoever comes behind it look again', (step, seen, args) => {
+    expect(decide(step, seen, args)).toMatchObject({ touches: 'everything', changesNothing: true });
+  });
+
   test('a reboot', () => {
     expect(decide('reboot', {}, { reboot_timeout: 300, post_reboot_delay: 5 })).toMatchObject({
       imperative: true,

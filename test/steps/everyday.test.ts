@@ -255,6 +255,31 @@ describe('unarchive', () => {
     ).toBe('unchanged');
     expect(decide('unarchive', { ...base, dest: nothing }, address).verdict).toBe('refuse');
   });
+
+  test('of an address is checked before it is unpacked; without a checksum that is said', () => {
+    const address = { src: 'https://example.org/a.tgz?x=1', dest: '/opt', remote_src: true };
+    const warningOf = (plan: ReturnType<typeof decide>) =>
+      plan.verdict === 'change' ? plan.warning?.code : plan.verdict;
+    expect(warningOf(decide('unarchive', base, address))).toBe('DOWNLOAD_UNVERIFIED');
+
+    const sum = { ...address, checksum: 'sha256:ABC1' };
+    const checked = decide('unarchive', base, sum);
+    expect(warningOf(checked)).toBeUndefined();
+    expect(does(checked)).toMatch(/curl[\s\S]*sha256sum[\s\S]*abc1[\s\S]*tar -x/);
+    expect(decide('unarchive', { ...base, note: { text: 'sha256:abc1\n' } }, sum).verdict).toBe('unchanged');
+    expect(decide('unarchive', { ...base, note: { text: 'sha256:abc0\n' } }, sum).verdict).toBe('change');
+
+    const listed = { ...address, checksum: 'sha256:https://example.org/sums' };
+    expect(does(decide('unarchive', { ...base, published: 'abc2' }, listed))).toContain('abc2');
+    expect(decide('unarchive', base, listed)).toMatchObject({
+      verdict: 'refuse',
+      because: 'the list at https://example.org/sums gives no sum for a.tgz',
+    });
+    expect(decide('unarchive', base, { ...address, checksum: 'abc' }).verdict).toBe('refuse');
+    expect(decide('unarchive', base, { src: 'a.tgz', dest: '/opt', checksum: 'sha256:abc' }).verdict).toBe(
+      'refuse',
+    );
+  });
 });
 
 describe('fetch and slurp', () => {

@@ -7,6 +7,7 @@ import { mustParseVersion, parseVersion } from '../../src/k3s/version.ts';
 import { k3sAirgapStep } from '../../src/steps/k3s-airgap.ts';
 import { k3sAirgapSelinuxStep } from '../../src/steps/k3s-airgap-selinux.ts';
 import { k3sImagesStep } from '../../src/steps/k3s-images.ts';
+import { k3sPolicyBootStep } from '../../src/steps/k3s-policy-boot.ts';
 import { actionsIn, decided, nodesOf, scriptsIn, settled } from '../k3s/inventory-of.ts';
 
 const release = 'v1.33.4+k3s1';
@@ -285,7 +286,7 @@ describe('an airgap folder, before anything is sent', () => {
         names: [...names, 'k3s-selinux-1.6-1.el9.noarch.rpm'],
         selinux: { mode: 'enforcing', installed: [], isTransactional: true },
       },
-      /its root file system is read-only, and k3s' SELinux policy is not in it$/,
+      /its root file system is read-only, and k3s' SELinux policy takes a reboot, which allow_reboot does not allow$/,
     ],
     [
       'is a bundle for another version',
@@ -363,11 +364,18 @@ describe('the packages of k3s’ SELinux policy in a folder', () => {
     os: object,
     files: readonly string[] = names,
     installed: readonly string[] = [],
+    more: { policy?: object; paths?: readonly string[]; args?: object } = {},
   ) =>
     decided(
       k3sAirgapSelinuxStep,
-      { policy: { mode, installed }, facts: { os }, folder: files.map((name) => file(name)) },
+      {
+        policy: { mode, installed, ...more.policy },
+        traces: { paths: more.paths ?? [] },
+        facts: { os },
+        folder: files.map((name) => file(name)),
+      },
       (await nodesOf({ vars: { airgap_dir: '/srv/airgap' } }))('s1'),
+      more.args,
     );
   const sent = (shown: readonly string[]): readonly string[] =>
     shown
@@ -417,5 +425,56 @@ describe('the packages of k3s’ SELinux policy in a folder', () => {
     ['where none is for the system', 'enforcing', { ...rocky, version: '10.0' }, names, [], 'refuse'],
   ])('are not installed %s', async (_name, mode, os, files, installed, verdict) => {
     expect((await plan(mode, os, files, installed)).verdict).toBe(verdict);
+  });
+
+  describe('where the root file system is read-only', () => {
+    const onSle = (policy: object, paths: readonly string[], args: object, mode = 'enforcing') =>
+      plan(mode, sle, names, [], { policy: { isTransactional: true, ...policy }, paths, args });
+    const allowed = { allow_reboot: true };
+    const k3s = ['/usr/local/bin/k3s'];
+    const brought = [
+      'make /var/cache/fleet-airgap-rpms',
+      ...['k3s-selinux-1.6-1.slemicro.noarch.rpm', 'site-ca.noarch.rpm', '0.key'].map(
+        (name) => `send /var/cache/fleet-airgap-rpms/${name}`,
+      ),
+      'install k3s-selinux-1.6-1.slemicro.noarch.rpm, site-ca.noarch.rpm (signatures checked)',
+    ];
+
+    it.each<[string, object, readonly string[], readonly string[]]>([
+      ['a new host gets them and is rebooted', {}, [], [...brought, 'reboot']],
+      ['a host that runs k3s gets them', {}, k3s, brought],
+      ['a new host that has them waiting is rebooted', { isInNextBoot: true }, [], ['reboot']],
+    ])('%s', async (_name, policy, paths, expected) => {
+      expect(actionsIn(await onSle(policy, paths, allowed))).toEqual(expected);
+    });
+
+    it('a host that runs k3s and has them waiting is left to its turn', async () => {
+      expect(await onSle({ isInNextBoot: true }, k3s, allowed)).toMatchObject({
+        verdict: 'unchanged',
+        because: expect.stringMatching(/at its turn/),
+      });
+    });
+
+    it.each(['enforcing', 'permissive'])('nothing is rebooted unasked: %s', async (mode) => {
+      expect((await onSle({}, [], {}, mode)).verdict).toBe(mode === 'enforcing' ? 'refuse' : 'unchanged');
+      expect((await onSle({ isInNextBoot: true }, [], {}, mode)).verdict).toBe(
+        mode === 'enforcing' ? 'refuse' : 'unchanged',
+      );
+    });
+
+    it.each<[string, object, object, string]>([
+      ['nothing waits', {}, allowed, 'unchanged'],
+      ['the policy waits', { isInNextBoot: true }, allowed, 'change'],
+      ['the policy waits, and no reboot is allowed', { isInNextBoot: true }, {}, 'refuse'],
+    ])('at its turn: %s', async (_name, policy, args, verdict) => {
+      const decision = decided(
+        k3sPolicyBootStep,
+        { policy: { mode: 'enforcing', installed: [], isTransactional: true, ...policy } },
+        (await nodesOf())('s1'),
+        args,
+      );
+      expect(decision.verdict).toBe(verdict);
+      if (verdict === 'change') expect(actionsIn(decision)).toEqual(['reboot']);
+    });
   });
 });

@@ -14,7 +14,6 @@ import { k3sStaleNodeStep } from '../../src/steps/k3s-stale-node.ts';
 import { k3sUserKubectlStep } from '../../src/steps/k3s-user-kubectl.ts';
 import {
   actionsIn,
-  clusterToken,
   decided,
   type Nodes,
   nodesOf,
@@ -23,22 +22,7 @@ import {
   settled,
   shownOf,
 } from '../k3s/inventory-of.ts';
-
-const running: InUse = {
-  state: 'active',
-  enabled: true,
-  needsDaemonReload: false,
-  invocation: '1',
-  newerThanStart: [],
-};
-const stopped: InUse = { ...running, state: 'inactive' };
-const member: ServerData = {
-  datastore: 'etcd',
-  token: new Secret(clusterToken),
-  running: true,
-  hostName: 's1',
-};
-const fresh: ServerData = { datastore: 'none', token: undefined, running: false, hostName: 's1' };
+import { noData as fresh, member, running, serverNode, stopped } from '../k3s/seen-of.ts';
 
 const k3sYaml = `apiVersion: v1
 clusters: [{name: default, cluster: {server: 'https://127.0.0.1:6443', certificate-authority-data: Q0E=}}]
@@ -297,19 +281,8 @@ describe('a quorum that is gone', () => {
 describe('an earlier life of a host', () => {
   const nodes = { servers: ['s1', 's2'], agents: ['a1'] };
   const hostName = (inUse: string) => ({ inUse, onDisk: inUse, hasHostnamectl: true });
-  const node = (name: string, more: Partial<K3sNode> = {}): K3sNode => ({
-    name,
-    ready: false,
-    readyMessage: '',
-    etcdVoter: true,
-    version: '',
-    unschedulable: false,
-    cordonedByFleet: false,
-    drainedFor: undefined,
-    controlPlane: true,
-    addresses: ['10.0.0.1'],
-    ...more,
-  });
+  const node = (name: string, more: Partial<K3sNode> = {}): K3sNode =>
+    serverNode(name, { ready: false, addresses: ['10.0.0.1'], ...more });
   const api = (...list: K3sNode[]): Map<string, K3sNodes | undefined> =>
     new Map([
       ['s1', undefined],

@@ -188,9 +188,12 @@ describe('a binary that waits for its turn', () => {
   it('is put in place by a rename, newer than what runs, and nothing is sent', async () => {
     const { plan, stage } = await planned({ version: 'v1.33.1+k3s1', staged: 'v1.33.4+k3s1', data: member });
     expect(stage.verdict).toBe('unchanged');
-    expect(scriptsIn(plan)).toBe(
-      `touch ${waiting} && mv -f ${waiting} /usr/local/bin/k3s && rm -rf /usr/local/bin/.k3s-staged-by-fleet`,
+    const [moved, ...labelled] = scriptsIn(plan).split('\n');
+    expect(moved).toBe(
+      `touch ${waiting} && mv -f ${waiting} /usr/local/bin/k3s && rm -rf /usr/local/bin/.k3s-staged-by-fleet || exit 1`,
     );
+    // A rename keeps the label that SELinux goes by, and in the place where it waits that is another one.
+    expect(labelled.join('\n')).toMatch(/selinux\/enforce .*restorecon \/usr\/local\/bin\/k3s; fi$/);
   });
 
   it('is removed where the upgrade it came for was taken back', async () => {

@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest';
 import { Secret } from '../../src/core/secret.ts';
 import type { HostView } from '../../src/engine/step.ts';
 import { sha256Of } from '../../src/facts/file.ts';
-import type { InUse } from '../../src/facts/k3s-in-use.ts';
 import type { FoundMarks, K3sNode, K3sNodes } from '../../src/facts/k3s-nodes.ts';
 import { mergeKubeconfig } from '../../src/k3s/kubeconfig.ts';
 import { k3sKubeconfigStep } from '../../src/steps/k3s-kubeconfig.ts';
@@ -14,32 +13,10 @@ import { k3sStrangersStep } from '../../src/steps/k3s-strangers.ts';
 import { k3sUserKubectlStep } from '../../src/steps/k3s-user-kubectl.ts';
 import { leftoversStep } from '../../src/steps/leftovers.ts';
 import { type AnyPlan, actionsIn, decided, nodesOf, scriptsIn, settled } from '../k3s/inventory-of.ts';
+import { agentNode, running, serverNode, stopped } from '../k3s/seen-of.ts';
 
-const running: InUse = {
-  state: 'active',
-  enabled: true,
-  needsDaemonReload: false,
-  invocation: '1',
-  newerThanStart: [],
-};
-const stopped: InUse = { ...running, state: 'inactive' };
-
-function node(name: string, more: Partial<K3sNode> = {}): K3sNode {
-  const isServer = name.startsWith('s');
-  return {
-    name,
-    ready: true,
-    readyMessage: '',
-    etcdVoter: isServer ? true : undefined,
-    version: 'v1.33.4+k3s1',
-    unschedulable: false,
-    cordonedByFleet: false,
-    drainedFor: undefined,
-    controlPlane: isServer,
-    addresses: [],
-    ...more,
-  };
-}
+const node = (name: string, more: Partial<K3sNode> = {}): K3sNode =>
+  (name.startsWith('s') ? serverNode : agentNode)(name, more);
 
 const silent = { unavailable: 'refused' };
 const hostName = (inUse: string) => ({ inUse, onDisk: inUse, hasHostnamectl: true });

@@ -2,7 +2,6 @@ import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { Secret } from '../../src/core/secret.ts';
 import { noContent, noFile, sha256Of } from '../../src/facts/file.ts';
-import type { InUse } from '../../src/facts/k3s-in-use.ts';
 import type { ServerData } from '../../src/facts/k3s-server-data.ts';
 import type { SelinuxMode } from '../../src/facts/selinux.ts';
 import { configPath, fleetConfigPath, registriesPath } from '../../src/k3s/paths.ts';
@@ -21,14 +20,8 @@ import {
   shownOf,
   writtenBy,
 } from '../k3s/inventory-of.ts';
+import { member, running, noData as wiped } from '../k3s/seen-of.ts';
 
-const running: InUse = {
-  state: 'active',
-  enabled: true,
-  needsDaemonReload: false,
-  invocation: '1',
-  newerThanStart: [],
-};
 const folder = { type: 'directory', mode: '0755', owner: 'root', group: 'root' } as const;
 const me = { user: 'root', group: 'root', uid: 0, home: '/root' };
 
@@ -166,13 +159,6 @@ describe('registries.yaml', () => {
 
 describe('how a node belongs to its cluster', () => {
   const three = { servers: ['s1', 's2', 's3'] };
-  const member: ServerData = {
-    datastore: 'etcd',
-    token: new Secret(clusterToken),
-    running: true,
-    hostName: 'x',
-  };
-  const wiped: ServerData = { datastore: 'none', token: undefined, running: false, hostName: 'x' };
   const sqlite: ServerData = { ...member, datastore: 'sqlite' };
   const all = (...data: readonly (ServerData | undefined)[]) =>
     new Map(data.map((one, index) => [`s${index + 1}`, one] as const));

@@ -18,17 +18,11 @@ import {
   shownOf,
   writtenBy,
 } from '../k3s/inventory-of.ts';
+import { noData as empty, member as live, running, stopped } from '../k3s/seen-of.ts';
 
 const serverEnv = '/etc/systemd/system/k3s.service.env';
 const agentEnv = '/etc/systemd/system/k3s-agent.service.env';
-const absent: InUse = {
-  state: 'absent',
-  enabled: false,
-  needsDaemonReload: false,
-  invocation: '',
-  newerThanStart: [],
-};
-const running: InUse = { ...absent, state: 'active', enabled: true, invocation: '1' };
+const absent: InUse = { ...stopped, state: 'absent', enabled: false };
 
 function installed(
   role: 'server' | 'agent',
@@ -52,14 +46,6 @@ function installed(
 
 const nothing = (role: 'server' | 'agent') =>
   installed(role, undefined, { args: undefined, uninstaller: false });
-
-const live: ServerData = {
-  datastore: 'etcd',
-  token: new Secret(clusterToken),
-  running: true,
-  hostName: 's1',
-};
-const empty: ServerData = { datastore: 'none', token: undefined, running: false, hostName: 's1' };
 
 function servers(...data: readonly (ServerData | undefined)[]): ReadonlyMap<string, ServerData | undefined> {
   return new Map(data.map((one, index) => [`s${index + 1}`, one]));

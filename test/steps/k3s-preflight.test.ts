@@ -341,7 +341,7 @@ describe('preflight', () => {
       'a system that takes packages into its next boot only',
       [host('a1', { service: absent, isReadOnly: true }), host('a2', { isReadOnly: true })],
       [
-        'warning a1 read-only-system: its /usr is read-only: packages come into the next boot only, and fleet installs none',
+        'warning a1 read-only-system: its /usr is read-only: packages come into the next boot only, and fleet installs none but k3s-selinux out of airgap_dir',
       ],
     ],
     [

@@ -3,7 +3,6 @@ import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { Secret } from '../../src/core/secret.ts';
 import type { AnyStep, HostView } from '../../src/engine/step.ts';
 import type { InUse } from '../../src/facts/k3s-in-use.ts';
 import type { Installation } from '../../src/facts/k3s-installation.ts';
@@ -16,32 +15,20 @@ import { k3sRestoreOverStep } from '../../src/steps/k3s-restore-over.ts';
 import { k3sRestoreResetStep } from '../../src/steps/k3s-restore-reset.ts';
 import { k3sRestoreStartedStep } from '../../src/steps/k3s-restore-started.ts';
 import { k3sRestoreStoppedStep } from '../../src/steps/k3s-restore-stopped.ts';
-import { type AnyPlan, clusterToken, type Nodes, nodesOf, scriptsIn } from '../k3s/inventory-of.ts';
+import { type AnyPlan, type Nodes, nodesOf, scriptsIn } from '../k3s/inventory-of.ts';
+import { running as active, member as running, stopped } from '../k3s/seen-of.ts';
 
 const stamp = '20261121-003000';
 const snapshot = 'nightly-s1-1';
 const data = '/var/lib/rancher/k3s';
 
-const stopped: InUse = {
-  state: 'inactive',
-  enabled: true,
-  needsDaemonReload: false,
-  invocation: '',
-  newerThanStart: [],
-};
-const active: InUse = { ...stopped, state: 'active', invocation: '1' };
 const nothing: RestoreState = { pending: undefined, movedAside: [], keptFolders: [] };
 const at = (phase: PendingRestore['phase']): RestoreState => ({
   ...nothing,
   pending: { stamp, snapshot, phase },
 });
 const moved: RestoreState = { ...nothing, movedAside: [stamp] };
-const member: ServerData = {
-  datastore: 'etcd',
-  token: new Secret(clusterToken),
-  running: false,
-  hostName: 's1',
-};
+const member: ServerData = { ...running, running: false };
 const there: Installation = {
   manager: 'systemd',
   envPath: '/etc/systemd/system/k3s.service.env',

@@ -149,7 +149,7 @@ describe('a new token', () => {
 
 describe('new authorities', () => {
   const rotation = (state: string, service = running) =>
-    planned(k3sCaRotationStep, {}, { service, rotation: state });
+    planned(k3sCaRotationStep, {}, { service, rotation: state, own: undefined });
 
   it('are made and loaded, and loaded alone where a run was broken off between the two', async () => {
     expect(actionsIn(await rotation('none'))).toEqual([

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { Secret } from '../../src/core/secret.ts';
 import { type InUse, withNewer } from '../../src/facts/k3s-in-use.ts';
 import type { K3sNode, K3sNodes } from '../../src/facts/k3s-nodes.ts';
 import type { ServerData } from '../../src/facts/k3s-server-data.ts';
@@ -9,45 +8,13 @@ import { k3sServiceStep } from '../../src/steps/k3s-service.ts';
 import {
   type AnyPlan,
   actionsIn,
-  clusterToken,
   decided,
   type Nodes,
   nodesOf,
   scriptsIn,
   settled,
 } from '../k3s/inventory-of.ts';
-
-const running: InUse = {
-  state: 'active',
-  enabled: true,
-  needsDaemonReload: false,
-  invocation: 'before',
-  newerThanStart: [],
-};
-const stopped: InUse = { ...running, state: 'inactive', invocation: '' };
-const member: ServerData = {
-  datastore: 'etcd',
-  token: new Secret(clusterToken),
-  running: true,
-  hostName: 's1',
-};
-const empty: ServerData = { datastore: 'none', token: undefined, running: false, hostName: 's1' };
-
-function node(name: string, more: Partial<K3sNode> = {}): K3sNode {
-  return {
-    name,
-    ready: true,
-    readyMessage: '',
-    etcdVoter: true,
-    version: 'v1.33.4+k3s1',
-    unschedulable: false,
-    cordonedByFleet: false,
-    drainedFor: undefined,
-    controlPlane: true,
-    addresses: [],
-    ...more,
-  };
-}
+import { noData as empty, member, serverNode as node, running, stopped } from '../k3s/seen-of.ts';
 
 const api = (...nodes: readonly K3sNode[]): K3sNodes => ({ nodes });
 const down: K3sNodes = { unavailable: 'connection refused' };

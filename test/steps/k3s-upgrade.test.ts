@@ -1,6 +1,5 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { Secret } from '../../src/core/secret.ts';
 import type { InUse } from '../../src/facts/k3s-in-use.ts';
 import type { Kept } from '../../src/facts/k3s-kept.ts';
 import type { K3sNode, K3sNodes } from '../../src/facts/k3s-nodes.ts';
@@ -14,48 +13,12 @@ import { k3sRollbackStep } from '../../src/steps/k3s-rollback.ts';
 import { k3sSavedBeforeStep } from '../../src/steps/k3s-saved-before.ts';
 import { k3sUncordonStep } from '../../src/steps/k3s-uncordon.ts';
 import { k3sUpgradableStep } from '../../src/steps/k3s-upgradable.ts';
-import {
-  actionsIn,
-  clusterToken,
-  decided,
-  type Nodes,
-  nodesOf,
-  scriptsIn,
-  settled,
-} from '../k3s/inventory-of.ts';
+import { actionsIn, decided, type Nodes, nodesOf, scriptsIn, settled } from '../k3s/inventory-of.ts';
+import { agentNode as agent, member, serverNode as node, running } from '../k3s/seen-of.ts';
 
 const old = 'v1.33.4+k3s1';
 const next = 'v1.34.1+k3s1';
 
-const running: InUse = {
-  state: 'active',
-  enabled: true,
-  needsDaemonReload: false,
-  invocation: 'before',
-  newerThanStart: [],
-};
-
-function node(name: string, more: Partial<K3sNode> = {}): K3sNode {
-  return {
-    name,
-    ready: true,
-    readyMessage: '',
-    etcdVoter: true,
-    version: old,
-    unschedulable: false,
-    cordonedByFleet: false,
-    drainedFor: undefined,
-    controlPlane: true,
-    addresses: [],
-    labels: {},
-    taints: [],
-    byFleet: undefined,
-    ...more,
-  } as K3sNode;
-}
-
-const agent = (name: string, more: Partial<K3sNode> = {}) =>
-  node(name, { controlPlane: false, etcdVoter: undefined, ...more });
 const named = (inUse: string) => ({ inUse, onDisk: inUse, hasHostnamectl: true });
 const told = (...nodes: readonly K3sNode[]): K3sNodes => ({ nodes });
 
@@ -285,13 +248,6 @@ describe('the end of a failed change', () => {
 });
 
 describe('a way back for the data', () => {
-  const member: ServerData = {
-    datastore: 'etcd',
-    token: new Secret(clusterToken),
-    running: true,
-    hostName: 's1',
-    caHash: undefined,
-  } as ServerData;
   const save = async (
     seen: {
       data?: Partial<ServerData>;

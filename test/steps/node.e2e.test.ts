@@ -367,7 +367,8 @@ cat /tmp/a.tar.gz
 printf '[Service]\\nStandardInput=socket\\nExecStart=/opt/serve\\n' >/etc/systemd/system/serve@.service
 mkdir /opt/there && systemctl daemon-reload && systemctl start serve.socket`);
     const address = { src: 'http://127.0.0.1:8099/a.tar.gz', dest: '/opt/there', remote_src: true };
-    await lands('unarchive', { ...address, owner: 'debian' });
+    const sum = await says('sha256sum /tmp/a.tar.gz | cut -d " " -f 1');
+    await lands('unarchive', { ...address, owner: 'debian', checksum: `sha256:${sum}` });
     expect(
       await says(
         'cat /opt/there/one; stat -c %U /opt/there/one; ls /var/lib/fleet/unarchived | grep -c archive',
