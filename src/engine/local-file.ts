@@ -7,8 +7,8 @@ import { cacheFolder } from './cache-folder.ts';
 /** Reads of this size reach 306 MB/s over one channel where 64 KiB reads reach 235 (bench/README.md). */
 export const readSize = 1024 * 1024;
 
-/** Files from this size on have their sum kept between runs: reading 250 MB costs a run that sends nothing half a second. */
-const keptFromBytes = 8 * 1024 * 1024;
+/** What was found in files from this size on is kept between runs: reading 250 MB costs a run that sends nothing half a second. */
+const keptFromBytes = 1024 * 1024;
 
 /** A file on the control node that stands ready to be sent. */
 export interface LocalFile {
@@ -20,11 +20,40 @@ export interface LocalFile {
 const digests = new Map<string, Promise<LocalFile>>();
 
 /**
- * Size and sha256 of a local file; computed once per run, and for a large one once for as long as it does not change:
- * what nobody can set at will (the time of its last change, its inode) tells that.
+ * Size and sha256 of a local file; computed once per run, and for a large one once for as long as it does not change.
  * @throws FleetError FILE_UNREADABLE
  */
 export async function localFile(path: string): Promise<LocalFile> {
+  const { size, identity } = await identityOf(path);
+  const known =
+    digests.get(identity) ??
+    keptOf(identity, size, /^[0-9a-f]{64}$/, () => sha256Of(path, size)).then((sha256) => ({
+      path,
+      sha256,
+      size,
+    }));
+  digests.set(identity, known);
+  return known;
+}
+
+/**
+ * What somebody looks for in a file, as texts: found anew only when the file has changed.
+ * @throws FleetError FILE_UNREADABLE
+ */
+export async function textsIn(
+  path: string,
+  what: string,
+  find: () => Promise<readonly string[]>,
+): Promise<readonly string[]> {
+  const { size, identity } = await identityOf(path);
+  const found = await keptOf(`${identity}\0${what}`, size, /^\[.*\]$/, async () =>
+    JSON.stringify(await find()),
+  );
+  return JSON.parse(found) as readonly string[];
+}
+
+/** What nobody can set at will (the time of its last change, its inode) tells whether a file is as it was. */
+async function identityOf(path: string): Promise<{ readonly size: number; readonly identity: string }> {
   const found = await stat(path, { bigint: true }).catch((cause) => {
     throw new FleetError(
       {
@@ -37,18 +66,10 @@ export async function localFile(path: string): Promise<LocalFile> {
     );
   });
   const size = Number(found.size);
-  const identity = [resolve(path), size, found.mtimeNs, found.ctimeNs, found.dev, found.ino].join('\0');
-  const known =
-    digests.get(identity) ??
-    (size < keptFromBytes ? sha256Of(path, size) : kept(identity, () => sha256Of(path, size))).then(
-      (sha256) => ({
-        path,
-        sha256,
-        size,
-      }),
-    );
-  digests.set(identity, known);
-  return known;
+  return {
+    size,
+    identity: [resolve(path), size, found.mtimeNs, found.ctimeNs, found.dev, found.ino].join('\0'),
+  };
 }
 
 /** One piece is read while the one before is summed; new memory for each takes a quarter longer. */
@@ -73,20 +94,27 @@ async function sha256Of(path: string, size: number): Promise<string> {
   }
 }
 
-async function kept(identity: string, compute: () => Promise<string>): Promise<string> {
+/** @param form what a kept text must look like: one that a power cut has emptied does not */
+async function keptOf(
+  identity: string,
+  size: number,
+  form: RegExp,
+  compute: () => Promise<string>,
+): Promise<string> {
+  if (size < keptFromBytes) return compute();
   const key = createHash('sha256').update(identity).digest('hex');
   const place = join(cacheFolder(), 'sums', key);
   const before = await readFile(place, 'utf8').catch(() => '');
-  if (/^[0-9a-f]{64}$/.test(before)) return before;
-  const sum = await compute();
+  if (form.test(before)) return before;
+  const found = await compute();
   const temporary = `${place}.${randomBytes(6).toString('hex')}`;
   try {
     await mkdir(dirname(place), { recursive: true, mode: 0o700 });
-    await writeFile(temporary, sum, { mode: 0o600 });
+    await writeFile(temporary, found, { mode: 0o600 });
     await rename(temporary, place);
   } catch {
     // A home that cannot be written to costs time, nothing else.
     await rm(temporary, { force: true }).catch(() => {});
   }
-  return sum;
+  return found;
 }

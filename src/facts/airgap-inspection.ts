@@ -2,7 +2,7 @@ import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FleetError } from '../core/errors.ts';
 import type { ControlFact } from '../engine/fact.ts';
-import { localFile } from '../engine/local-file.ts';
+import { localFile, textsIn } from '../engine/local-file.ts';
 import type { K3sArch } from '../k3s/version.ts';
 import { type AirgapBundle, bundleListName, parseBundle } from './airgap-bundle.ts';
 import { type AirgapFile, airgapFolder, baseName, binaryNames } from './airgap-folder.ts';
@@ -90,7 +90,7 @@ async function inspect(file: AirgapFile): Promise<InspectedFile> {
       return {
         sha256,
         ...(machine === undefined ? {} : { machine }),
-        releases: await releasesNamedIn(file.path),
+        releases: await textsIn(file.path, 'releases', () => releasesNamedIn(file.path)),
       };
     }
     case 'archive':

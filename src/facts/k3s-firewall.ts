@@ -9,13 +9,15 @@ export const ownPrefix = 'fleet-k3s';
 export const firewalldFolder = '/etc/firewalld';
 
 /**
- * How the names of networks of containers and virtual machines begin, as JavaScript and `grep -E` understand it: no other node ever
- * sends from an address on them.
+ * How the names of networks of containers and virtual machines begin, as regular expressions and shell patterns both understand it: no
+ * other node ever sends from an address on them.
  */
-export const innerInterfaces =
-  '(lo|docker[0-9]|br-[0-9a-f]{12}( |$)|veth|cni|flannel|kube-|cali|vxlan[.]calico|tunl|cilium|lxc|nodelocaldns|virbr|podman)';
+export const innerInterfaces = [
+  ...['lo', 'docker[0-9]', `br-${'[0-9a-f]'.repeat(12)}`, 'veth', 'cni', 'flannel', 'kube-', 'cali'],
+  ...['vxlan[.]calico', 'tunl', 'cilium', 'lxc', 'nodelocaldns', 'virbr', 'podman'],
+];
 
-const inner = new RegExp(`^${innerInterfaces}`);
+const inner = new RegExp(`^(?:${innerInterfaces.join('|')})`);
 
 /** Whether an interface is of containers or virtual machines. */
 export function isInnerInterface(name: string): boolean {

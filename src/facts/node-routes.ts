@@ -1,4 +1,4 @@
-import { sh } from '../core/shell.ts';
+import { raw, sh } from '../core/shell.ts';
 import type { Fact } from '../engine/fact.ts';
 import { innerInterfaces, isInnerInterface } from './k3s-firewall.ts';
 
@@ -27,9 +27,14 @@ export function nodeRoutes(others: readonly string[]): Fact<NodeRoutes> {
   return {
     key: `address:routes ${others.join(' ')}`,
     // A host with one address to send from is not asked which it takes for whom.
-    sh: sh`a=$(ip -o -4 addr show 2>/dev/null); printf '%s\\n' "$a"; echo =; ip -4 route show default 2>/dev/null
-echo =; own=$(printf '%s\\n' "$a" | grep -F 'scope global' | grep -Ev ${`^[0-9]+: +${innerInterfaces}`})
-case $own in ''|*'scope global'*'scope global'*|*'/32 '*) ;; *) exit 0 ;; esac
+    sh: sh`a=$(ip -o -4 addr show 2>/dev/null); printf '%s\\n' "$a"; echo =; ip -4 route show default 2>/dev/null; echo =
+own=0; while read -r _ name _ address rest; do
+  case $name in ${raw(innerInterfaces.map((name) => `${name}*`).join('|'))}) continue ;; esac
+  case "$address $rest" in */32' '*'scope global'*) own=$((own + 2)) ;; *'scope global'*) own=$((own + 1)) ;; esac
+done <<ADDRESSES
+$a
+ADDRESSES
+[ "$own" != 1 ] || exit 0
 for o in ${others}; do ip -4 route get "$o" 2>/dev/null | head -n 1; ip -4 route show match "$o" 2>/dev/null | sed 's/^/+ /'; done; true`,
     parse: ({ stdout }) => parseNodeRoutes(stdout),
   };

@@ -13,7 +13,7 @@ export interface TimeService {
 
 const services = ['chronyd', 'chrony', 'systemd-timesyncd', 'ntpd', 'ntpsec', 'ntp', 'openntpd'];
 
-/** Source: systemctl or rc-service, /run/systemd/container, /.dockerenv, uname. */
+/** Source: systemctl or rc-service, /run/systemd/container, /.dockerenv, /proc/sys/kernel. */
 export const timeService: Fact<TimeService> = {
   key: 'service:time',
   sh: sh`for s in ${services}; do
@@ -24,7 +24,7 @@ export const timeService: Fact<TimeService> = {
   elif [ -e "/etc/init.d/$s" ]; then echo "installed $s"; if rc-service "$s" status >/dev/null 2>&1; then echo "active $s"; fi; fi
 done
 if [ -e /run/systemd/container ] || [ -e /.dockerenv ]; then echo guest; fi
-case $(uname -r) in *icrosoft*) echo guest ;; esac; true`,
+read -r kernel </proc/sys/kernel/osrelease; case $kernel in *icrosoft*) echo guest ;; esac; true`,
   parse: ({ stdout }) => {
     const named = (word: string) =>
       [...stdout.matchAll(new RegExp(`^${word} (\\S+)$`, 'gm'))].map(([, name = '']) => name);
