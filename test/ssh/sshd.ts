@@ -82,7 +82,9 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
   child.stderr.on('data', (chunk: Buffer) => {
     log += chunk.toString();
   });
-  await untilSaid(child, child.stderr, /Server listening/);
+  // Once for each address, and in its own order.
+  const addresses = 1 + (options.config ?? []).filter((line) => line.startsWith('ListenAddress ')).length;
+  await untilSaid(child, child.stderr, new RegExp(`(?:Server listening[^]*?){${addresses}}`));
   const gone = new Promise<void>((resolve) => {
     child.on('exit', () => resolve());
   });
