@@ -76,12 +76,12 @@ class Swarm {
   }
 
   /**
-   * Where nobody has the file yet, one is sent it and the others wait for that one; each that then turns out to serve nobody lets one
-   * more be sent it at the same time, until one serves.
+   * One is sent the file and the others wait for that one; where those who have it serve nobody, as many are sent it at the same time as
+   * they are, until one serves.
    */
   #mayBeSentDirectly(): boolean {
     const isStalled = this.#direct > 0 && performance.now() - this.#lastProgress > stalledAfterMs;
-    return this.#direct <= this.#donors.length || isStalled;
+    return this.#direct < Math.max(1, this.#donors.length) || isStalled;
   }
 
   #join(of: Receiver): void {
